@@ -1,0 +1,233 @@
+"""Settings of Campaign, all read from the environment.
+
+Without any variable set, Campaign runs on one machine with nothing installed: SQLite, a broker made of
+files, a cache in the database and a mail catcher on loopback. Production sets DATABASE_URL, CELERY_BROKER_URL,
+CACHE_URL, EMAIL_URL, PUBLIC_URL, SECRET_KEY, SUPPRESSION_KEY and ALLOWED_HOSTS; `campaign.checks` refuses to
+start with a value that is only good for a demonstration.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+
+import environ
+from celery.schedules import schedule
+from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+# -- what kind of run this is -------------------------------------------------------------------------------
+DEBUG = env.bool("DEBUG", default=False)
+# "local": one machine, demonstration and development. "production": the checks in campaign.checks apply.
+ENVIRONMENT = env.str("CAMPAIGN_ENV", default="local")
+DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var")))
+DATA_DIR.mkdir(parents=True, exist_ok=True)
+
+LOCAL_KEY_PREFIX = "local-only-"
+SECRET_KEY = env.str("SECRET_KEY", default=LOCAL_KEY_PREFIX + "secret-key-for-one-machine-never-for-production")
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+# Keys the digests of suppressed addresses. It can never change: digests outlive the addresses they stand for.
+SUPPRESSION_KEY = env.str("SUPPRESSION_KEY", default=LOCAL_KEY_PREFIX + "suppression-key-for-one-machine")
+# The ring that signs links: "id:secret" pairs, the first one signs, all verify; ids in LINK_KEYS_REVOKED do not.
+LINK_KEYS = env.list("LINK_KEYS", default=[])
+LINK_KEYS_REVOKED = [int(key) for key in env.list("LINK_KEYS_REVOKED", default=[])]
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if ENVIRONMENT == "local" else [])
+PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[PUBLIC_URL] if PUBLIC_URL.startswith("https") else [])
+
+# -- applications -------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "csp",
+    "campaign",
+    "landing",
+    "deliveries",
+    "quarantine",
+    "profiles",
+]
+AUTH_USER_MODEL = "campaign.User"
+ROOT_URLCONF = "campaign.urls"
+WSGI_APPLICATION = "campaign.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "campaign.middleware.UserPreferencesMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# -- database, cache, broker --------------------------------------------------------------------------------
+DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'campaign.sqlite3'}")}
+DATABASES["default"]["ATOMIC_REQUESTS"] = False
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # WAL with IMMEDIATE transactions: readers never wait, writers wait in a queue instead of failing.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY;",
+    }
+else:
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
+
+CACHES = {"default": env.cache("CACHE_URL", default="dbcache://campaign_cache")}
+
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="filesystem://")
+if CELERY_BROKER_URL.startswith("filesystem"):
+    _queue = DATA_DIR / "broker"
+    for folder in ("queue", "processed", "control"):
+        (_queue / folder).mkdir(parents=True, exist_ok=True)
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "data_folder_in": str(_queue / "queue"),
+        "data_folder_out": str(_queue / "queue"),
+        "processed_folder": str(_queue / "processed"),
+        "control_folder": str(_queue / "control"),
+        "polling_interval": 0.1,
+    }
+else:
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600}
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TIMEZONE = "UTC"
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# The broker only rings; the truth is rows with states and leases. These jobs ring again for work whose ring was lost.
+CELERY_BEAT_SCHEDULE = {
+    "ring-again": {"task": "deliveries.tasks.ring_again", "schedule": schedule(timedelta(seconds=env.int("RING_SECONDS", default=10)))},
+    "drain-outbox": {"task": "deliveries.tasks.drain_outbox", "schedule": schedule(timedelta(seconds=env.int("RING_SECONDS", default=10)))},
+    "public-requests": {"task": "landing.tasks.handle_requests", "schedule": schedule(timedelta(seconds=env.int("RING_SECONDS", default=10)))},
+    "imports": {"task": "profiles.tasks.resume_imports", "schedule": schedule(timedelta(seconds=env.int("RING_SECONDS", default=10)))},
+    "expire-subscriptions": {"task": "profiles.tasks.expire_subscriptions", "schedule": schedule(timedelta(hours=1))},
+    "purge-requests": {"task": "landing.tasks.purge_requests", "schedule": schedule(timedelta(hours=1))},
+    "purge-runs": {"task": "deliveries.tasks.purge_runs", "schedule": schedule(timedelta(minutes=10))},
+}
+CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
+
+# -- mail ---------------------------------------------------------------------------------------------------
+# smtp://127.0.0.1:1025 is the catcher of the demonstration: nothing leaves the machine unless EMAIL_URL says so.
+vars().update(env.email_url("EMAIL_URL", default="smtp://127.0.0.1:1025"))
+EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=30)
+# Where a mail client may send "unsubscribe me" messages; empty until an inbound mailbox exists.
+UNSUBSCRIBE_MAILBOX = env.str("UNSUBSCRIBE_MAILBOX", default="")
+
+# -- the engines --------------------------------------------------------------------------------------------
+ANALYSIS_RANGE = env.int("ANALYSIS_RANGE", default=50_000)  # profile ids per transaction of the analysis
+LEASE_SIZE = env.int("LEASE_SIZE", default=1_000)  # log rows in one lease of the sending engine
+LEASE_TIME = timedelta(seconds=env.int("LEASE_SECONDS", default=120))  # must exceed EMAIL_TIMEOUT
+TASK_BUDGET = timedelta(seconds=env.int("TASK_BUDGET_SECONDS", default=300))  # a task rings again after this long
+IMPORT_BATCH = env.int("IMPORT_BATCH", default=2_000)  # lines per transaction of an import, at most 5,000
+IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", default=500_000_000)
+CONFIRMATION_HOURS = env.int("CONFIRMATION_HOURS", default=72)  # a double opt-in link lives this long
+VALIDITY = timedelta(hours=env.int("VALIDITY_HOURS", default=84))  # temporary refusals are tried again this long
+
+# -- people and languages -----------------------------------------------------------------------------------
+LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")
+LANGUAGES = [("en", _("English")), ("fr", _("French"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+USE_TZ = True
+TIME_ZONE = "UTC"
+DEFAULT_COUNTRY = env.str("DEFAULT_COUNTRY", default="FR")  # reads national phone numbers of profiles without a country
+LOGIN_URL = reverse_lazy("admin:login")
+
+# -- files --------------------------------------------------------------------------------------------------
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "campaign" / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = True
+# Uploaded imports. Never served: they hold personal data and are deleted when the import ends.
+MEDIA_ROOT = DATA_DIR / "uploads"
+
+# -- security -----------------------------------------------------------------------------------------------
+_secure = PUBLIC_URL.startswith("https://")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _secure
+SESSION_COOKIE_HTTPONLY = True
+SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=_secure)
+SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000 if _secure else 0)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _secure
+if env.bool("BEHIND_PROXY", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+# Public pages: nothing but our own files. The admin theme needs inline styles and Alpine's eval: see campaign.middleware.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "style-src": [SELF],
+        "script-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+ADMIN_CONTENT_SECURITY_POLICY = {
+    "default-src": [SELF],
+    "style-src": [SELF, UNSAFE_INLINE],
+    "script-src": [SELF, UNSAFE_INLINE, UNSAFE_EVAL],
+    "img-src": [SELF, "data:"],
+    "font-src": [SELF],
+    "connect-src": [SELF],
+    "frame-src": [SELF],
+    "form-action": [SELF],
+    "base-uri": [SELF],
+    "frame-ancestors": [SELF],
+}
+
+# SQLite has no covering indexes: it uses the unique (profile, channel, position) index instead.
+SILENCED_SYSTEM_CHECKS = ["models.W040"]
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="WARNING")},
+}
+

@@ -1,0 +1,223 @@
+"""The only writer of flags, subscriptions and ledger events.
+
+Each function takes any number of profiles, locks their rows in id order, changes those that need changing and
+writes one event per change, in one transaction. The lock comes first, so that the order of a profile's events is
+the order in which they happened, and so that a hand-off that is checking the profile and an opt-out wait for
+each other.
+
+Opting out is monotone: nothing here clears a flag but `opt_in`, and `opt_in` refuses every source but the person
+and an operator who gives a reason.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from django.db import transaction
+from django.db.models import Q
+
+from .blacklist import FLAGS
+from .channels import Channel
+from .errors import LiftNeedsReason, LiftRefused
+from .models import Act, Address, ConsentEvent, ErasedOptOut, Profile, Service, Source, Subscription, Wording
+from .sql import lock_digests
+
+BATCH = 5_000
+LIFTERS = {Source.LANDING_PAGE, Source.PREFERENCES, Source.OPERATOR}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Who did it, from where, and what they were told: the columns that every event of one act shares."""
+
+    source: Source
+    actor_id: int | None = None
+    actor_name: str = ""
+    language: str = ""
+    wording_id: int | None = None
+    ip: str = ""
+    user_agent: str = ""
+    delivery_id: int | None = None
+    delivery_name: str = ""
+    reason: str = ""
+
+    @classmethod
+    def of_operator(cls, user: Any, *, reason: str = "", **more: Any) -> Self:
+        """Return the evidence of an act by somebody of the back-office."""
+        return cls(source=Source.OPERATOR, actor_id=user.pk, actor_name=user.get_username(), reason=reason, **more)
+
+    def event(self, act: Act, at: datetime, **more: Any) -> ConsentEvent:
+        """Return an unsaved event of this act."""
+        shared = {name: getattr(self, name) for name in self.__slots__}
+        shared["user_agent"] = self.user_agent[:300]
+        return ConsentEvent(act=act, at=at, **{**shared, **more})
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What an act changed: the profiles in whose row or subscription something changed, in id order."""
+
+    profiles: Sequence[int] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.profiles)
+
+
+def cite(text: str, language: str) -> Wording:
+    """Return the stored version of a text that was shown, stored now if it is new."""
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    wording, _created = Wording.objects.get_or_create(digest=digest, language=language, defaults={"text": text})
+    return wording
+
+
+def opt_out(profiles: Iterable[int], *, channel: Channel | None, evidence: Evidence, at: datetime) -> Change:
+    """Set the flag "no longer contact" of a channel, or of every channel (None)."""
+    return _set_flag(profiles, channel, True, Act.OPT_OUT, evidence, at)
+
+
+def opt_in(profiles: Iterable[int], *, channel: Channel | None, evidence: Evidence, at: datetime) -> Change:
+    """Lift one flag. Only the person, or an operator who says why, may: LiftRefused, LiftNeedsReason."""
+    if evidence.source not in LIFTERS:
+        raise LiftRefused(evidence.source)
+    if evidence.source == Source.OPERATOR and not evidence.reason.strip():
+        raise LiftNeedsReason
+    return _set_flag(profiles, channel, False, Act.OPT_IN, evidence, at)
+
+
+def subscribe(profiles: Iterable[int], service: Service, *, evidence: Evidence, at: datetime) -> Change:
+    """Subscribe people to a service; those who are already subscribed keep their subscription."""
+    expires = at + timedelta(days=service.validity_days) if service.validity_days else None
+    changed: list[int] = []
+    for ids in _batches(profiles):
+        with transaction.atomic():
+            locked = _lock(ids)
+            Subscription.objects.filter(service=service, profile__in=locked).exclude(Subscription.objects.active_q(at)).delete()
+            known = set(Subscription.objects.filter(service=service, profile__in=locked).values_list("profile_id", flat=True))
+            new = [pk for pk in locked if pk not in known]
+            Subscription.objects.bulk_create(
+                Subscription(service=service, profile_id=pk, created_at=at, expires_at=expires, source=evidence.source)
+                for pk in new
+            )
+            _record(evidence, Act.SUBSCRIBE, at, new, **_of_service(service))
+            changed += new
+    return Change(changed)
+
+
+def unsubscribe(
+    profiles: Iterable[int], service: Service, *, evidence: Evidence, at: datetime, act: Act = Act.UNSUBSCRIBE
+) -> Change:
+    """End the subscriptions of these people to a service."""
+    changed: list[int] = []
+    for ids in _batches(profiles):
+        with transaction.atomic():
+            locked = _lock(ids)
+            rows = Subscription.objects.filter(service=service, profile__in=locked)
+            ended = sorted(rows.values_list("profile_id", flat=True))
+            rows.filter(profile__in=ended).delete()
+            _record(evidence, act, at, ended, **_of_service(service))
+            changed += ended
+    return Change(changed)
+
+
+def expire_subscriptions(at: datetime) -> int:
+    """Tidy away the subscriptions that have ended by themselves; return how many."""
+    ended = 0
+    for service in Service.objects.filter(validity_days__isnull=False):
+        over = Subscription.objects.filter(service=service, expires_at__lte=at).order_by("profile").values_list("profile_id", flat=True)
+        ended += len(unsubscribe(list(over[:BATCH]), service, evidence=Evidence(source=Source.SYSTEM), at=at, act=Act.EXPIRE))
+    return ended
+
+
+def agree(profile: int, wording: Wording, *, evidence: Evidence, at: datetime) -> None:
+    """Note that a person agreed to a text."""
+    replace(evidence, wording_id=wording.pk, language=wording.language).event(Act.AGREEMENT, at, profile_id=profile).save()
+
+
+def state_provenance(reason: str, *, evidence: Evidence, at: datetime, service: Service | None = None) -> None:
+    """Note where imported people come from and on which lawful basis they may be written to."""
+    evidence.event(Act.PROVENANCE, at, reason=reason, **(_of_service(service) if service else {})).save()
+
+
+def note_address_event(
+    act: Act, entries: Iterable[tuple[Channel, bytes]], *, evidence: Evidence, at: datetime
+) -> None:
+    """Write the ledger's events of addresses that are quarantined or released (by the quarantine app, in its transaction)."""
+    ConsentEvent.objects.bulk_create(
+        (evidence.event(act, at, channel=channel, digest=digest) for channel, digest in entries), batch_size=1_000
+    )
+
+
+def opt_out_address(
+    channel: Channel, digest: bytes, *, service: Service | None, flag: Channel | None = None, evidence: Evidence, at: datetime
+) -> Change:
+    """Opt out every person who has an address: from a service, or from a channel (`flag`; None: every channel).
+
+    Where nobody has the address any more, the opt-out is kept by digest and applied to whoever is given it later.
+    """
+    with transaction.atomic():
+        people = list(Profile.objects.having(digest).values_list("pk", flat=True))
+        if not people:
+            lock_digests([digest])
+            ErasedOptOut.objects.get_or_create(
+                digest=digest, channel=0 if service else flag or 0, service_id=service.pk if service else 0
+            )
+            act = Act.UNSUBSCRIBE if service else Act.OPT_OUT
+            more = _of_service(service) if service else {"channel": flag}
+            evidence.event(act, at, digest=digest, **more).save()
+            return Change()
+        if service:
+            return unsubscribe(people, service, evidence=evidence, at=at)
+        return opt_out(people, channel=flag, evidence=evidence, at=at)
+
+
+def apply_erased_opt_outs(profiles: Iterable[int], *, at: datetime) -> Change:
+    """Opt out newly made profiles whose address opted out while nobody had it. Call it when addresses are added."""
+    ids = list(profiles)
+    changed: set[int] = set()
+    held = ErasedOptOut.objects.filter(digest__in=Address.objects.filter(profile__in=ids).values("digest"))
+    for kept in held:
+        people = Address.objects.filter(profile__in=ids, digest=kept.digest).values_list("profile_id", flat=True)
+        evidence = Evidence(source=Source.ERASURE)
+        if kept.service_id == ErasedOptOut.EVERY:
+            channel = Channel(kept.channel) if kept.channel else None
+            changed |= set(opt_out(people, channel=channel, evidence=evidence, at=at).profiles)
+        elif service := Service.objects.filter(pk=kept.service_id).first():
+            changed |= set(unsubscribe(people, service, evidence=evidence, at=at).profiles)
+    return Change(sorted(changed))
+
+
+def _set_flag(
+    profiles: Iterable[int], channel: Channel | None, value: bool, act: Act, evidence: Evidence, at: datetime
+) -> Change:
+    name = FLAGS[channel]
+    changed: list[int] = []
+    for ids in _batches(profiles):
+        with transaction.atomic():
+            todo = _lock(ids, ~Q(**{name: value}))
+            Profile.objects.filter(pk__in=todo).update(**{name: value, "updated_at": at})
+            _record(evidence, act, at, todo, channel=channel)
+            changed += todo
+    return Change(changed)
+
+
+def _batches(profiles: Iterable[int]) -> Iterable[list[int]]:
+    ids = sorted(set(profiles))
+    return (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))
+
+
+def _lock(ids: list[int], condition: Q | None = None) -> list[int]:
+    """Lock profile rows in id order and return those that still meet the condition."""
+    rows = Profile.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk")
+    return list((rows.filter(condition) if condition else rows).values_list("pk", flat=True))
+
+
+def _record(evidence: Evidence, act: Act, at: datetime, profiles: Iterable[int], **more: Any) -> None:
+    ConsentEvent.objects.bulk_create(
+        (evidence.event(act, at, profile_id=pk, **more) for pk in profiles), batch_size=1_000
+    )
+
+
+def _of_service(service: Service) -> dict[str, Any]:
+    return {"service_id": service.pk, "service_name": service.name, "channel": service.channel}

@@ -1,0 +1,31 @@
+"""What can go wrong with people and their consent. The docstring of each error is its message."""
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+
+class LiftNeedsReason(ValueError):
+    """An opt-out can be lifted by the person, or by an operator who writes down why."""
+
+    def __str__(self) -> str:
+        return _("Write down why this person may be contacted again.")
+
+
+class LiftRefused(PermissionError):
+    """This source may not lift an opt-out: only the person, or an operator with the permission, can."""
+
+    def __init__(self, source: Any) -> None:
+        super().__init__(source)
+        self.source = source
+
+    def __str__(self) -> str:
+        return _("Only the person, or an operator with the permission, can lift an opt-out.")
+
+
+class TokenRefused(ValueError):
+    """The link is damaged, belongs to another purpose, or its key has been withdrawn."""
+
+
+class ImportRefused(ValueError):
+    """The file as a whole cannot be read; nothing was imported."""

@@ -1,0 +1,23 @@
+"""Hand-written SQL about people: locks that only PostgreSQL needs."""
+
+from collections.abc import Iterable
+
+from django.db import connection
+
+from .digests import lock_number
+
+
+def lock_digests(values: Iterable[bytes], *, shared: bool = False) -> None:
+    """Lock addresses until the transaction ends, whether or not a row exists for them.
+
+    Writers of a suppression take the exclusive form and a hand-off the shared one, so that a suppression of an
+    address waits for the message that is just leaving to it, and the next message waits for the suppression.
+    Always in sorted order, and after the profile rows, so that no two transactions wait for each other.
+    SQLite has one writer at a time (IMMEDIATE transactions): there is nothing to lock.
+    """
+    numbers = sorted({lock_number(bytes(value)) for value in values})
+    if connection.vendor != "postgresql" or not numbers:
+        return
+    function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {function}(n) FROM unnest(%s::bigint[]) WITH ORDINALITY AS t(n, i) ORDER BY i", [numbers])
