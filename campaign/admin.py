@@ -1,0 +1,33 @@
+"""Accounts of the back-office: users and groups, in the theme's forms."""
+
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
+from django.utils.translation import gettext_lazy as _
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from profiles.admin_base import BaseAdmin
+
+from .models import User
+
+admin.site.unregister(Group)
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin, BaseAdmin):
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    ordering = ("username",)
+    list_filter = ("is_active", "is_superuser")
+    list_display = ("username", "first_name", "last_name", "email", "is_active", "last_login")
+    fieldsets = (
+        *DjangoUserAdmin.fieldsets,
+        (_("Screens"), {"fields": ("language", "time_zone")}),
+    )
+
+
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin, BaseAdmin):
+    ordering = ("name",)
