@@ -231,3 +231,25 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="WARNING")},
 }
 
+
+# -- the back-office ----------------------------------------------------------------------------------------
+FORMAT_MODULE_PATH = ["campaign.formats"]
+UNFOLD = {
+    "SITE_TITLE": "Campaign",
+    "SITE_HEADER": "Campaign",
+    "SITE_SYMBOL": "campaign",
+    "SITE_URL": None,
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": True,
+    "ENVIRONMENT": "campaign.navigation.environment",
+    "STYLES": ["campaign.navigation.style_sheet"],
+    "BORDER_RADIUS": "6px",
+    "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": "campaign.navigation.sidebar"},
+    "COLORS": {
+        "primary": {
+            "50": "#eefaf6", "100": "#d5f1e7", "200": "#aee3d1", "300": "#7bceb5", "400": "#49b295", "500": "#2b967b",
+            "600": "#1f7863", "700": "#1b6151", "800": "#194d42", "900": "#174038", "950": "#0a2520",
+        },
+    },
+}  # fmt: skip
+# -- end of the back-office ---------------------------------------------------------------------------------

@@ -18,10 +18,13 @@ from django.contrib.admin import ShowFacets
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import PAGE_VAR, SEARCH_VAR
 from django.core.paginator import Page, Paginator
-from django.db.models import QuerySet
+from django.db.models import JSONField, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
+
+from .texts import validate_texts
+from .texts_forms import TextsField
 
 BEFORE, AFTER = "before", "after"
 SEARCHES_KEPT = 20
@@ -134,6 +137,15 @@ class BaseAdmin(ModelAdmin):
     compressed_fields = True
     list_filter_sheet = False
     private_search = False
+    # Fields {language: text} that take one line; the others are given several.
+    one_line_texts: tuple[str, ...] = ("label", "title")
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Edit a text in several languages as one plain input per language."""
+        if isinstance(db_field, JSONField) and validate_texts in db_field.validators:
+            lines = 1 if db_field.name in self.one_line_texts else 4
+            return db_field.formfield(form_class=TextsField, lines=lines)
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
         return KeysetChangeList

@@ -1,0 +1,78 @@
+"""The menu of the back-office, in plain words. Pages that the user may not open are not shown."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+# Group → (model, icon, title). A title of None is the plural name of the model.
+GROUPS: tuple[tuple[Promise, tuple[tuple[str, str, Promise | None], ...]], ...] = (
+    (
+        gettext_lazy("People"),
+        (
+            ("profiles.Profile", "person", None),
+            ("profiles.ImportJob", "upload_file", None),
+            ("profiles.ConsentEvent", "history", gettext_lazy("Consent, event by event")),
+        ),
+    ),
+    (
+        gettext_lazy("Deliveries"),
+        (
+            ("deliveries.Delivery", "send", None),
+            ("deliveries.Audience", "group", None),
+            ("deliveries.Typology", "rule", None),
+        ),
+    ),
+    (
+        gettext_lazy("Public pages"),
+        (
+            ("landing.LandingPage", "web", None),
+            ("profiles.Service", "newspaper", None),
+            ("profiles.Brand", "palette", None),
+            ("profiles.Wording", "format_quote", None),
+        ),
+    ),
+    (gettext_lazy("Addresses left out"), (("quarantine.QuarantinedAddress", "block", None),)),
+    (
+        gettext_lazy("Administration"),
+        (("campaign.User", "manage_accounts", None), ("auth.Group", "badge", gettext_lazy("Roles"))),
+    ),
+)
+
+
+def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the groups of the menu with the pages that this user may open."""
+    home = {"title": _("Home"), "icon": "home", "link": reverse("admin:index"), "permission": None}
+    groups: list[dict[str, Any]] = [{"items": [home]}]
+    registered = {a.opts.label: a for a in admin.site._registry.values()}
+    for title, models in GROUPS:
+        items = [
+            _item(registered[label], icon, name)
+            for label, icon, name in models
+            if label in registered and registered[label].has_view_permission(request)
+        ]
+        if items:
+            groups.append({"title": str(title), "items": items})
+    return groups
+
+
+def environment(request: HttpRequest) -> list[str] | None:
+    """Say on every page that this is not the real thing, when it is not."""
+    return [_("On this machine"), "info"] if settings.ENVIRONMENT == "local" else None
+
+
+def style_sheet(request: HttpRequest) -> str:
+    return static("campaign/admin.css")
+
+
+def _item(model_admin: Any, icon: str, name: Promise | None) -> dict[str, Any]:
+    opts = model_admin.opts
+    title = str(name or opts.verbose_name_plural)
+    link = reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist")
+    return {"title": title[:1].upper() + title[1:], "icon": icon, "link": link}

@@ -1,0 +1,49 @@
+"""Plots drawn on the server: bars and lines as SVG, each beside the table of the same numbers.
+
+    {{ plot }}   where plot = bars(_("Who is left out"), [Bar(_("Opted out"), 12), ...])
+
+Without colour, style sheet or sight the numbers are still there: bars stand inside the rows of their table, and a
+line is followed by its table, folded.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
+
+WIDTH, HEIGHT = 600, 160
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bar: its label, its number, a tone of the style sheet (good, wait, bad, quiet) and where it leads."""
+
+    label: str
+    value: int
+    tone: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One point of a line: what stands under it, and its number."""
+
+    label: str
+    value: int
+
+
+def bars(title: str, rows: Sequence[Bar]) -> SafeString:
+    """Draw one horizontal bar per row, the longest over the full width."""
+    top = max((row.value for row in rows), default=0) or 1
+    shown = [(row, round(100 * row.value / top, 2)) for row in rows]
+    return render_to_string("admin/plots/bars.html", {"title": title, "rows": shown})
+
+
+def line(title: str, points: Sequence[Point]) -> SafeString:
+    """Draw numbers over time as one line from 0 to the highest."""
+    top = max((point.value for point in points), default=0) or 1
+    step = WIDTH / max(len(points) - 1, 1)
+    path = " ".join(f"{n * step:.1f},{HEIGHT - HEIGHT * point.value / top:.1f}" for n, point in enumerate(points))
+    context = {"title": title, "points": points, "path": path, "top": top, "width": WIDTH, "height": HEIGHT}
+    return render_to_string("admin/plots/line.html", context)
