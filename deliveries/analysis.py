@@ -1,0 +1,242 @@
+"""The analysis: one log row per targeted address, to send or left out with the reason; nothing is sent.
+
+A run goes through the target twice. First the exceptions: whose address is quarantined, whose address an earlier
+surviving person has. Then ranges of profile ids, each in one short transaction together with its checkpoint, its
+counts and its leases:
+
+    start → prepare (exceptions) → write_range × n → finish
+
+A run is worked on by one owner at a time, whose lease the checkpoint renews. A task that is lost, repeated or late
+loses and repeats nothing: the next owner goes on from the checkpoint, and an owner that has lost its lease moves no
+row. Stopping moves the run out of `running`, so the next range finds that it may not write.
+"""
+
+import secrets
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import BooleanField, Count, F, FilteredRelation, Max, Min, OuterRef, Q, Subquery, Sum, Value
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from profiles.channels import Channel
+from profiles.models import Address, Profile, ProfileQuerySet, Subscription
+from quarantine.models import QuarantinedAddress
+
+from . import lifecycle, sql
+from .exclusions import reasons_expression, reasons_of, with_address
+from .models import AnalysisRun, Delivery, Lease, MessageClass, RunReason, State, Target
+
+R = AnalysisRun.State
+PURGE_BATCH = 5_000
+
+
+def start(delivery: Delivery, *, by: Any = None, at: datetime) -> AnalysisRun:
+    """Begin an analysis; the edge then rings the task. Raise MoveRefused when the delivery is busy or sent."""
+    with transaction.atomic():
+        lifecycle.move(delivery, State.ANALYSING, current_run=None, error="")
+        last = AnalysisRun.objects.filter(delivery=delivery).aggregate(last=Max("number"))["last"] or 0
+        bounds = _target(delivery, at).aggregate(first=Min("pk"), last=Max("pk"))
+        first = (bounds["first"] or 1) - 1
+        return AnalysisRun.objects.create(
+            delivery=delivery, number=last + 1, delivery_version=delivery.version, at=at, by=by,
+            first_profile=first, upto=first, last_profile=bounds["last"] or 0,
+        )  # fmt: skip
+
+
+def stop(delivery: Delivery, *, at: datetime) -> bool:
+    """Stop an analysis and leave the delivery as it was before; return whether one was running."""
+    with transaction.atomic():
+        stopped = AnalysisRun.objects.filter(delivery=delivery, state=R.RUNNING).update(state=R.STOPPED, finished_at=at)
+        lifecycle.try_move(delivery, State.DRAFT, origins=[State.ANALYSING])
+        return bool(stopped)
+
+
+def work(delivery_id: int, *, budget: timedelta | None = None) -> bool:
+    """Do or go on with the running analysis of a delivery; return whether something is left to do."""
+    run = AnalysisRun.objects.filter(delivery=delivery_id, state=R.RUNNING).first()
+    if run is None or not _take(run, at=timezone.now()):
+        return False
+    until = timezone.now() + (budget or settings.TASK_BUDGET)
+    if not run.exceptions_ready and not prepare(run):
+        return False
+    while run.upto < run.last_profile:
+        if not write_range(run):
+            return False
+        if timezone.now() > until:
+            AnalysisRun.objects.filter(pk=run.pk, owner=run.owner).update(owner="", expires_at=None)
+            return True
+    finish(run, at=timezone.now())
+    return False
+
+
+def prepare(run: AnalysisRun) -> bool:
+    """Find the exceptions of a run, in one transaction; return False when the run is no longer ours."""
+    channel = Channel(run.delivery.channel)
+    with transaction.atomic():
+        if not _checkpoint(run, exceptions_ready=True):
+            return False
+        sql.insert_quarantined(run.pk, _quarantined_people(run, channel))
+        sql.insert_duplicates(run.pk, _sharing_people(run, channel))
+    return True
+
+
+def write_range(run: AnalysisRun) -> bool:
+    """Write the next range of a run with its counts and leases; return False when the run is no longer ours."""
+    after, upto = run.upto, min(run.upto + settings.ANALYSIS_RANGE, run.last_profile)
+    with transaction.atomic():
+        if not _checkpoint(run, upto=upto):
+            return False
+        if sql.insert_log(run.pk, run.delivery_id, _range(run, after, upto)):
+            _add_counts(run, sql.count_reasons(run.pk, after, upto))
+            sql.insert_leases(run.pk, after, upto, settings.LEASE_SIZE)
+    return True
+
+
+def finish(run: AnalysisRun, *, at: datetime) -> bool:
+    """End a run and make it the one that counts; return False when it was stopped meanwhile."""
+    with transaction.atomic():
+        targeted = Lease.objects.filter(run=run).aggregate(n=Sum("size"))["n"] or 0
+        ended = AnalysisRun.objects.filter(pk=run.pk, state=R.RUNNING, owner=run.owner)
+        if not ended.update(state=R.DONE, targeted=targeted, finished_at=at, owner="", expires_at=None):
+            return False
+        return lifecycle.try_move(run.delivery, State.ANALYSED, origins=[State.ANALYSING], current_run=run)
+
+
+def fail(delivery_id: int, problem: str, *, at: datetime) -> None:
+    """End the running analysis of a delivery that cannot go on, and say why."""
+    with transaction.atomic():
+        AnalysisRun.objects.filter(delivery=delivery_id, state=R.RUNNING).update(
+            state=R.FAILED, finished_at=at, error=problem[:500]
+        )
+        delivery = Delivery.objects.get(pk=delivery_id)
+        lifecycle.try_move(delivery, State.FAILED, origins=[State.ANALYSING], error=problem[:500])
+
+
+def to_ring_again(at: datetime) -> list[int]:
+    """Return the deliveries whose running analysis nobody works on: its ring, or its worker, was lost."""
+    idle = Q(expires_at=None) | Q(expires_at__lte=at)
+    return list(AnalysisRun.objects.filter(idle, state=R.RUNNING).values_list("delivery_id", flat=True))
+
+
+def purge(*, batches: int = 20) -> int:
+    """Delete log rows of runs that no longer count, some thousand at a time; return how many."""
+    deleted = 0
+    old = AnalysisRun.objects.exclude(state=R.RUNNING).exclude(pk__in=_current_runs())
+    for run in old.filter(leases__isnull=False).distinct().order_by("pk")[:batches]:
+        for _batch in range(batches):
+            some = sql.delete_some("log", run.pk, PURGE_BATCH) + sql.delete_some("exceptions", run.pk, PURGE_BATCH)
+            deleted += some
+            if not some:
+                run.leases.all().delete()
+                break
+    return deleted
+
+
+def _current_runs() -> Any:
+    return Delivery.objects.filter(current_run__isnull=False).values("current_run")
+
+
+def _take(run: AnalysisRun, *, at: datetime) -> bool:
+    """Become the owner of a run that nobody works on."""
+    owner = secrets.token_hex(8)
+    free = Q(expires_at=None) | Q(expires_at__lte=at)
+    if not AnalysisRun.objects.filter(free, pk=run.pk, state=R.RUNNING).update(
+        owner=owner, expires_at=at + settings.LEASE_TIME
+    ):
+        return False
+    run.refresh_from_db()
+    return run.owner == owner
+
+
+def _checkpoint(run: AnalysisRun, **fields: Any) -> bool:
+    """Move the run forward and renew our lease, if it is still ours; the first statement of each transaction."""
+    mine = AnalysisRun.objects.filter(pk=run.pk, state=R.RUNNING, owner=run.owner, upto=run.upto)
+    if not mine.update(expires_at=timezone.now() + settings.LEASE_TIME, **fields):
+        return False
+    for name, value in fields.items():
+        setattr(run, name, value)
+    return True
+
+
+def _target(delivery: Delivery, at: datetime) -> ProfileQuerySet:
+    """Return the people a delivery is for, before anybody is left out."""
+    if delivery.target == Target.SERVICE:
+        runs = Subscription.objects.active_q(at, "subscriptions__")
+        return Profile.objects.filter(runs, subscriptions__service=delivery.service_id)
+    return Profile.objects.all()
+
+
+def _quarantined_people(run: AnalysisRun, channel: Channel) -> Any:
+    """Yield (profile_id, position, cause) of the people whose primary address of the channel is quarantined."""
+    blocking = QuarantinedAddress.objects.blocking(run.at).filter(channel=channel)
+    return (
+        Address.objects.primary(channel)
+        .filter(digest__in=blocking.values("digest"))
+        .annotate(cause=_cause_of(run, channel))
+        .values("profile_id", "position", "cause")
+    )
+
+
+def _cause_of(run: AnalysisRun, channel: Channel) -> Any:
+    entries = QuarantinedAddress.objects.blocking(run.at).filter(channel=channel, digest=OuterRef("digest"))
+    return Subquery(entries.order_by("cause").values("cause")[:1])
+
+
+def _judged(run: AnalysisRun, people: ProfileQuerySet) -> ProfileQuerySet:
+    """Annotate people with what the exclusions say, the quarantine read from the run's exceptions."""
+    channel, message_class = Channel(run.delivery.channel), MessageClass(run.delivery.message_class)
+    return (
+        with_address(people, channel)
+        .annotate(
+            left_out=FilteredRelation(
+                "delivery_exceptions", condition=Q(delivery_exceptions__run=run.pk, delivery_exceptions__duplicate=False)
+            )
+        )
+        .annotate(quarantine_cause=F("left_out__cause"))
+        .annotate(bits=reasons_expression(channel, message_class))
+    )
+
+
+def _sharing_people(run: AnalysisRun, channel: Channel) -> Any:
+    """Yield (id, position, digest, bits) of the people of the target who share their address with somebody."""
+    shared = (
+        Address.objects.primary(channel).values("digest").annotate(n=Count("id")).filter(n__gt=1).values("digest")
+    )
+    people = _judged(run, _target(run.delivery, run.at)).filter(addr__digest__in=shared)
+    return people.values("id", "bits", position=F("addr__position"), digest=F("addr__digest"))
+
+
+def _range(run: AnalysisRun, after: int, upto: int) -> Any:
+    """Yield (id, position, address, digest, bits, duplicate) of the people of a range."""
+    people = _target(run.delivery, run.at).filter(pk__gt=after, pk__lte=upto)
+    return (
+        _judged(run, people)
+        .annotate(
+            twin=FilteredRelation(
+                "delivery_exceptions", condition=Q(delivery_exceptions__run=run.pk, delivery_exceptions__duplicate=True)
+            )
+        )
+        .values(
+            "id", "bits", position=Coalesce(F("addr__position"), 1), address=Coalesce(F("addr__value"), Value("")),
+            digest=F("addr__digest"), duplicate=Coalesce(F("twin__duplicate"), Value(False), output_field=BooleanField()),
+        )
+    )  # fmt: skip
+
+
+def _add_counts(run: AnalysisRun, counts: list[sql.ReasonCount]) -> None:
+    """Add the counts of a range to the run's counters, one row per reason."""
+    first: dict[int, int] = {}
+    in_all: dict[int, int] = {}
+    for count in counts:
+        if count.reason:
+            first[count.reason] = first.get(count.reason, 0) + count.rows
+        for reason in reasons_of(count.reasons):
+            in_all[reason] = in_all.get(reason, 0) + count.rows
+    for reason in sorted(in_all):
+        counter, _created = RunReason.objects.get_or_create(run=run, reason=reason)
+        RunReason.objects.filter(pk=counter.pk).update(
+            first=F("first") + first.get(reason, 0), in_all=F("in_all") + in_all[reason]
+        )

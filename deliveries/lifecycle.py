@@ -1,0 +1,70 @@
+"""The states of a delivery and the moves between them.
+
+A move is one conditional update: it happens if the delivery is still in a state from which it is allowed, and only
+the row count says whether it did. Screens show only the moves that `allowed` returns.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from django.db.models import F
+
+from .errors import MoveRefused
+from .models import Delivery, Lease, State
+
+S = State
+MOVES: dict[State, frozenset[State]] = {
+    S.DRAFT: frozenset({S.ANALYSING}),
+    S.ANALYSING: frozenset({S.ANALYSED, S.DRAFT, S.FAILED}),
+    S.ANALYSED: frozenset({S.ANALYSING, S.DRAFT, S.SCHEDULED, S.SENDING}),
+    S.SCHEDULED: frozenset({S.ANALYSING, S.ANALYSED, S.DRAFT, S.SENDING}),
+    S.SENDING: frozenset({S.PAUSED, S.STOPPING, S.FINISHED}),
+    S.PAUSED: frozenset({S.SENDING, S.STOPPING}),
+    S.STOPPING: frozenset({S.STOPPED}),
+    S.STOPPED: frozenset(),
+    S.FINISHED: frozenset(),
+    S.FAILED: frozenset({S.ANALYSING, S.DRAFT}),
+}
+
+
+def allowed(delivery: Delivery) -> frozenset[State]:
+    """Return the states to which the delivery may go now."""
+    return MOVES[State(delivery.state)]
+
+
+def move(delivery: Delivery, to: State, *, only_from: State | None = None, **fields: Any) -> None:
+    """Move a delivery and set `fields` with it; raise MoveRefused when it is not where it must be."""
+    origins = [only_from] if only_from else [state for state, targets in MOVES.items() if to in targets]
+    if not try_move(delivery, to, origins=origins, **fields):
+        delivery.refresh_from_db()
+        raise MoveRefused(delivery.label, str(State(delivery.state).label), str(to.label))
+
+
+def try_move(delivery: Delivery, to: State, *, origins: list[State], **fields: Any) -> bool:
+    """Move a delivery that is in one of the origins; return whether it moved."""
+    permitted = [state for state in origins if to in MOVES[state]]
+    changed = Delivery.objects.filter(pk=delivery.pk, state__in=permitted).update(state=to, **fields)
+    if changed:
+        delivery.state = to
+        for name, value in fields.items():
+            setattr(delivery, name, value)
+    return bool(changed)
+
+
+def void_analysis(delivery: Delivery) -> bool:
+    """Forget the analysis of a delivery whose message or target has changed; return whether there was one.
+
+    The run itself stays until old runs are purged: pointing away from it is instant.
+    """
+    Delivery.objects.filter(pk=delivery.pk).update(version=F("version") + 1)
+    delivery.refresh_from_db(fields=["version"])
+    return try_move(delivery, S.DRAFT, origins=[S.ANALYSED, S.SCHEDULED, S.FAILED], current_run=None, scheduled_at=None)
+
+
+def finish_if_done(delivery: Delivery, at: datetime) -> bool:
+    """Finish a delivery (or end its stopping) once no row of its run is open; return whether it ended."""
+    if Lease.objects.filter(Lease.open_q(), run=delivery.current_run_id).exists():
+        return False
+    return try_move(delivery, S.FINISHED, origins=[S.SENDING], finished_at=at) or try_move(
+        delivery, S.STOPPED, origins=[S.STOPPING], finished_at=at
+    )

@@ -1,0 +1,69 @@
+"""What is read off a run or a sending: counts from counters, never from the log."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db.models import Sum
+
+from .exclusions import AMONG_SURVIVORS, EXCLUSIONS
+from .models import AnalysisRun, Lease, LogStatus, Reason, RunReason
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One reason: how many it leaves out as the first, and how many it concerns in all."""
+
+    reason: Reason
+    first: int
+    in_all: int
+
+    @property
+    def label(self) -> str:
+        return str(self.reason.label)
+
+
+@dataclass(frozen=True, slots=True)
+class Waterfall:
+    """From the people targeted to the messages to send: `targeted == to_send + sum(line.first)`."""
+
+    targeted: int
+    lines: Sequence[Line]
+
+    @property
+    def left_out(self) -> int:
+        return sum(line.first for line in self.lines)
+
+    @property
+    def to_send(self) -> int:
+        return self.targeted - self.left_out
+
+
+def reasons_evaluated() -> tuple[Reason, ...]:
+    """Return the reasons that an analysis looks for today, in their order."""
+    return tuple(rule.reason for rule in EXCLUSIONS) + AMONG_SURVIVORS
+
+
+def waterfall(run: AnalysisRun) -> Waterfall:
+    """Return who is left out by a run, zero lines included. Two queries."""
+    counts = {row.reason: row for row in RunReason.objects.filter(run=run)}
+    targeted = run.targeted or Lease.objects.filter(run=run).aggregate(n=Sum("size"))["n"] or 0
+    return Waterfall(
+        targeted,
+        [
+            Line(reason, counts[reason].first if reason in counts else 0, counts[reason].in_all if reason in counts else 0)
+            for reason in reasons_evaluated()
+        ],
+    )
+
+
+def outcomes(run: AnalysisRun) -> dict[LogStatus, int]:
+    """Return how many rows of a run have each status, zeros included. One query over the leases."""
+    names = {status: status.counter for status in LogStatus}
+    sums = Lease.objects.filter(run=run).aggregate(**{f"n_{name}": Sum(name) for name in names.values()})
+    return {status: sums[f"n_{name}"] or 0 for status, name in names.items()}
+
+
+def progress(run: AnalysisRun) -> float:
+    """Return how far an analysis got, from 0 to 1."""
+    whole = run.last_profile - run.first_profile
+    return 1.0 if whole <= 0 else (run.upto - run.first_profile) / whole
