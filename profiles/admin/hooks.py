@@ -1,0 +1,19 @@
+"""What applications above add to these pages. They may import this one; it may not import them.
+
+    from profiles.admin import hooks
+    hooks.sections.append(lambda request, profile: render_to_string(...))
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from profiles.models import Address, Profile, Service
+
+# Addresses → what is done about each, by its id: two queries at most for all of them.
+address_states: list[Callable[[Sequence[Address]], Mapping[int, SafeString]]] = []
+# Blocks shown under a profile.
+sections: list[Callable[[HttpRequest, Profile], SafeString]] = []
+# Public pages of a service, as (name, full address).
+public_links: list[Callable[[Service], Sequence[tuple[str, str]]]] = []

@@ -1,0 +1,90 @@
+"""Other profiles of the same person.
+
+Certain: another profile has the same address (a phone number is the same one by SMS and by phone). A postal address
+does not count: a household shares it.
+Possible: the same name, and the same birth date or postal address. They may be two people, so nothing is ever done
+to them unless somebody who knows says so.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import date
+
+from django.db.models import Q
+
+from .addresses import search_text
+from .blacklist import FLAGS
+from .channels import Channel
+from .digests import digest
+from .models import Address, Profile
+
+LIMIT = 50
+_NUMBERS = (Channel.SMS, Channel.PHONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """Another profile, with the addresses that make it the same person (none: it is only possible)."""
+
+    profile: Profile
+    shared: tuple[Address, ...] = ()
+
+    @property
+    def opted_out_of(self) -> list[str]:
+        return opted_out_of(self.profile)
+
+
+def opted_out_of(profile: Profile) -> list[str]:
+    """Return the labels of the flags that are set, such as "by email"."""
+    names = (name for name in FLAGS.values() if getattr(profile, name))
+    return [str(Profile._meta.get_field(name).verbose_name) for name in names]
+
+
+def certain(profiles: Collection[int], *, limit: int = LIMIT) -> list[Twin]:
+    """Return the other profiles that share an address with one of these, in id order. Three queries."""
+    held = sharing(Address.objects.filter(profile__in=profiles).exclude(channel=Channel.DIRECT_MAIL))
+    if not held:
+        return []
+    rows = Address.objects.filter(held).exclude(profile__in=profiles).select_related("profile")
+    found: dict[int, list[Address]] = {}
+    for row in rows.order_by("profile", "channel", "position")[: limit * 5]:
+        found.setdefault(row.profile_id, []).append(row)
+    return [Twin(shared[0].profile, tuple(shared)) for shared in list(found.values())[:limit]]
+
+
+def possible(profiles: Collection[int], *, limit: int = LIMIT) -> list[Twin]:
+    """Return other profiles with the name, and the birth date or postal address, of one of these, in id order."""
+    known = set(profiles) | {twin.profile.pk for twin in certain(profiles)}
+    found: dict[int, Profile] = {}
+    for profile in Profile.objects.filter(pk__in=profiles).order_by("pk"):
+        name = search_text(profile.full_name)
+        if not name:
+            continue
+        people = Profile.objects.filter(search__startswith=name).filter(_alike(profile.pk, profile.birth_date))
+        for other in people.exclude(pk__in=known).order_by("pk")[:limit]:
+            if search_text(other.full_name) == name:
+                found[other.pk] = other
+    return [Twin(found[pk]) for pk in sorted(found)[:limit]]
+
+
+def sharing(addresses: Iterable[Address]) -> Q:
+    """Say which addresses are the same as one of these; an empty Q for none."""
+    by_channel: dict[Channel, set[bytes]] = {}
+    for address in addresses:
+        own = Channel(address.channel)
+        by_channel.setdefault(own, set()).add(bytes(address.digest))
+        if own in _NUMBERS:
+            for other in _NUMBERS:
+                by_channel.setdefault(other, set()).add(digest(other, address.key))
+    condition = Q()
+    for channel, digests in sorted(by_channel.items()):
+        condition |= Q(channel=channel, digest__in=sorted(digests))
+    return condition
+
+
+def _alike(profile: int, birth_date: date | None) -> Q:
+    """Say who was born on that day, or lives at a postal address of that profile."""
+    homes = Address.objects.filter(profile=profile, channel=Channel.DIRECT_MAIL).values_list("digest", flat=True)
+    same_home = Address.objects.filter(channel=Channel.DIRECT_MAIL, digest__in=[bytes(d) for d in homes])
+    condition = Q(pk__in=same_home.values("profile"))
+    return condition | Q(birth_date=birth_date) if birth_date else condition
