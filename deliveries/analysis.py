@@ -185,14 +185,15 @@ def _cause_of(run: AnalysisRun, channel: Channel) -> Any:
     return Subquery(entries.order_by("cause").values("cause")[:1])
 
 
-def _judged(run: AnalysisRun, people: ProfileQuerySet) -> ProfileQuerySet:
+def _judged(run: AnalysisRun, people: ProfileQuerySet) -> Any:
     """Annotate people with what the exclusions say, the quarantine read from the run's exceptions."""
     channel, message_class = Channel(run.delivery.channel), MessageClass(run.delivery.message_class)
     return (
         with_address(people, channel)
         .annotate(
             left_out=FilteredRelation(
-                "delivery_exceptions", condition=Q(delivery_exceptions__run=run.pk, delivery_exceptions__duplicate=False)
+                "delivery_exceptions",
+                condition=Q(delivery_exceptions__run=run.pk, delivery_exceptions__duplicate=False),
             )
         )
         .annotate(quarantine_cause=F("left_out__cause"))
@@ -202,9 +203,7 @@ def _judged(run: AnalysisRun, people: ProfileQuerySet) -> ProfileQuerySet:
 
 def _sharing_people(run: AnalysisRun, channel: Channel) -> Any:
     """Yield (id, position, digest, bits) of the people of the target who share their address with somebody."""
-    shared = (
-        Address.objects.primary(channel).values("digest").annotate(n=Count("id")).filter(n__gt=1).values("digest")
-    )
+    shared = Address.objects.primary(channel).values("digest").annotate(n=Count("id")).filter(n__gt=1).values("digest")
     people = _judged(run, _target(run.delivery, run.at)).filter(addr__digest__in=shared)
     return people.values("id", "bits", position=F("addr__position"), digest=F("addr__digest"))
 
@@ -221,7 +220,8 @@ def _range(run: AnalysisRun, after: int, upto: int) -> Any:
         )
         .values(
             "id", "bits", position=Coalesce(F("addr__position"), 1), address=Coalesce(F("addr__value"), Value("")),
-            digest=F("addr__digest"), duplicate=Coalesce(F("twin__duplicate"), Value(False), output_field=BooleanField()),
+            digest=F("addr__digest"),
+            duplicate=Coalesce(F("twin__duplicate"), Value(False), output_field=BooleanField()),
         )
     )  # fmt: skip
 
@@ -235,8 +235,8 @@ def _add_counts(run: AnalysisRun, counts: list[sql.ReasonCount]) -> None:
             first[count.reason] = first.get(count.reason, 0) + count.rows
         for reason in reasons_of(count.reasons):
             in_all[reason] = in_all.get(reason, 0) + count.rows
-    for reason in sorted(in_all):
-        counter, _created = RunReason.objects.get_or_create(run=run, reason=reason)
+    for code in sorted(in_all):
+        counter, _created = RunReason.objects.get_or_create(run=run, reason=code)
         RunReason.objects.filter(pk=counter.pk).update(
-            first=F("first") + first.get(reason, 0), in_all=F("in_all") + in_all[reason]
+            first=F("first") + first.get(code, 0), in_all=F("in_all") + in_all[code]
         )

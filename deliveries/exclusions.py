@@ -62,11 +62,10 @@ QUARANTINE_REASONS = {
 AMONG_SURVIVORS = (Reason.DUPLICATE,)
 
 
-def with_address(people: ProfileQuerySet, channel: Channel) -> ProfileQuerySet:
-    """Join each person's primary address of a channel, as `addr`; people without one stay."""
-    return people.annotate(
-        addr=FilteredRelation("addresses", condition=Q(addresses__channel=channel, addresses__position=1))
-    )
+def with_address(people: ProfileQuerySet, channel: Channel, digest: bytes | None = None) -> ProfileQuerySet:
+    """Join each person's primary address of a channel, or the one with a digest, as `addr`; people without one stay."""
+    which = Q(addresses__position=1) if digest is None else Q(addresses__digest=digest)
+    return people.annotate(addr=FilteredRelation("addresses", condition=Q(addresses__channel=channel) & which))
 
 
 def with_quarantine(people: ProfileQuerySet, channel: Channel, at: datetime) -> ProfileQuerySet:
@@ -105,10 +104,18 @@ class Verdict:
 
 
 def verdict(
-    profile: int, channel: Channel, *, at: datetime, message_class: MessageClass = MessageClass.MARKETING
+    profile: int,
+    channel: Channel,
+    *,
+    at: datetime,
+    message_class: MessageClass = MessageClass.MARKETING,
+    digest: bytes | None = None,
 ) -> Verdict | None:
-    """Return what the exclusions say of one profile now, or None when it does not exist. One query."""
-    people = with_quarantine(with_address(Profile.objects.filter(pk=profile), channel), channel, at)
+    """Return what the exclusions say of one profile, or None when it does not exist. One query.
+
+    Of its primary address of the channel, or of the address with this digest.
+    """
+    people = with_quarantine(with_address(Profile.objects.filter(pk=profile), channel, digest), channel, at)
     row = (
         people.annotate(bits=reasons_expression(channel, message_class))
         .values_list("bits", "addr__value", "addr__digest")

@@ -127,7 +127,9 @@ class Delivery(models.Model):
         _("when the outcome is unknown"), max_length=10, choices=InDoubtPolicy.choices, default=InDoubtPolicy.SKIP
     )
     current_run = models.ForeignKey("AnalysisRun", models.SET_NULL, null=True, editable=False, related_name="+")
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, editable=False, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, editable=False, related_name="+"
+    )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     started_at = models.DateTimeField(_("started"), null=True, editable=False)
     finished_at = models.DateTimeField(_("finished"), null=True, editable=False)
@@ -220,12 +222,13 @@ class AnalysisRun(models.Model):
 
 
 class RunReason(models.Model):
-    """How many addresses a reason leaves out in a run: as *the* reason, and in all."""
+    """How many addresses a reason leaves out in a run: as *the* reason, in all, and since the analysis."""
 
     run = models.ForeignKey(AnalysisRun, models.CASCADE, related_name="reasons")
     reason = models.PositiveSmallIntegerField(choices=Reason.choices)
     first = models.PositiveBigIntegerField(default=0)
     in_all = models.PositiveBigIntegerField(default=0)
+    since = models.PositiveBigIntegerField(default=0)  # rows stopped at their hand-off
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["run", "reason"], name="run_reason_once")]
@@ -246,7 +249,9 @@ class DeliveryException(models.Model):
     duplicate = models.BooleanField(default=False)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["run", "profile", "position", "duplicate"], name="exception_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "profile", "position", "duplicate"], name="exception_once")
+        ]
 
     def __str__(self) -> str:
         return f"{self.run_id}/{self.profile_id}"

@@ -50,7 +50,11 @@ def waterfall(run: AnalysisRun) -> Waterfall:
     return Waterfall(
         targeted,
         [
-            Line(reason, counts[reason].first if reason in counts else 0, counts[reason].in_all if reason in counts else 0)
+            Line(
+                reason,
+                counts[reason].first if reason in counts else 0,
+                counts[reason].in_all if reason in counts else 0,
+            )
             for reason in reasons_evaluated()
         ],
     )
@@ -67,3 +71,17 @@ def progress(run: AnalysisRun) -> float:
     """Return how far an analysis got, from 0 to 1."""
     whole = run.last_profile - run.first_profile
     return 1.0 if whole <= 0 else (run.upto - run.first_profile) / whole
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """How many addresses a reason has stopped since the analysis."""
+
+    reason: Reason
+    since: int
+
+
+def drift(run: AnalysisRun) -> list[Drift]:
+    """Return who has been left out since the analysis, by reason. One query."""
+    rows = RunReason.objects.filter(run=run, since__gt=0).order_by("reason")
+    return [Drift(Reason(row.reason), row.since) for row in rows]

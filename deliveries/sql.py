@@ -68,7 +68,8 @@ def insert_log(run: int, delivery: int, rows: QuerySet[Any, Any]) -> int:
     first = " ".join(f"WHEN w.bits & {reason.bit} <> 0 THEN {int(reason)}" for reason in Reason if reason)
     return _execute(
         f"INSERT INTO {_LOG} (run_id, delivery_id, profile_id, position, status, reason, reasons, address, digest) "
-        f"SELECT %s, %s, w.id, w.position, CASE WHEN w.bits = 0 THEN {LogStatus.PENDING} ELSE {LogStatus.EXCLUDED} END, "
+        "SELECT %s, %s, w.id, w.position, "
+        f"CASE WHEN w.bits = 0 THEN {LogStatus.PENDING} ELSE {LogStatus.EXCLUDED} END, "
         f"CASE {first} ELSE 0 END, w.bits, w.address, w.digest FROM ("
         "  SELECT v.id, v.position, v.address, v.digest,"
         f" CASE WHEN v.bits = 0 AND v.duplicate THEN {Reason.DUPLICATE.bit} ELSE v.bits END AS bits"
@@ -96,7 +97,8 @@ def insert_leases(run: int, after: int, upto: int, size: int) -> None:
     _execute(
         f"INSERT INTO {_LEASE} (run_id, after_profile, upto_profile, size, excluded, pending, "
         "handing_off, retry, sent, failed, suppressed, in_doubt, cancelled, owner) "
-        "SELECT %s, coalesce(lag(g.last) OVER (ORDER BY g.piece), %s), g.last, g.size, g.excluded, g.size - g.excluded, "
+        "SELECT %s, coalesce(lag(g.last) OVER (ORDER BY g.piece), %s), g.last, "
+        "g.size, g.excluded, g.size - g.excluded, "
         "0, 0, 0, 0, 0, 0, 0, '' FROM ("
         "  SELECT r.piece, max(r.profile_id) AS last, count(*) AS size,"
         f" sum(CASE WHEN r.status = {LogStatus.EXCLUDED} THEN 1 ELSE 0 END) AS excluded FROM ("

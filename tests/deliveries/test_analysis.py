@@ -4,21 +4,24 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.conf import settings as django_settings
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deliveries import analysis, lifecycle, reports
-from deliveries.errors import MoveRefused
+from deliveries import analysis, reports
 from deliveries.exclusions import reasons_of
-from deliveries.models import AnalysisRun, Delivery, DeliveryLog, Lease, LogStatus, MessageClass, Reason, State, Target
-from profiles.addresses import Validity
+from deliveries.models import AnalysisRun, Delivery, DeliveryLog, LogStatus, MessageClass, Reason, State, Target
 from profiles.channels import Channel
-from profiles.models import Profile, Subscription
+from profiles.models import Subscription
 from quarantine.models import Cause, Status
 from tests.deliveries.oracle import judge
-from tests.factories import BrandFactory, DeliveryFactory, ProfileFactory, QuarantinedAddressFactory, ServiceFactory, add_address
+from tests.factories import (
+    DeliveryFactory,
+    ProfileFactory,
+    QuarantinedAddressFactory,
+    ServiceFactory,
+    add_address,
+)
 
 pytestmark = pytest.mark.django_db
 NOW = timezone.now()
@@ -34,12 +37,16 @@ def run_analysis(delivery: Delivery) -> AnalysisRun:
 
 
 def found(run: AnalysisRun) -> dict[int, tuple[Reason, frozenset[Reason]]]:
-    return {row.profile_id: (Reason(row.reason), reasons_of(row.reasons)) for row in DeliveryLog.objects.filter(run=run)}
+    return {
+        row.profile_id: (Reason(row.reason), reasons_of(row.reasons)) for row in DeliveryLog.objects.filter(run=run)
+    }
 
 
 PERSON = st.fixed_dictionaries(
     {
-        "email": st.sampled_from([None, "a@example.org", "A@example.org", "b@example.org", "c@example.org", "not an address"]),
+        "email": st.sampled_from(
+            [None, "a@example.org", "A@example.org", "b@example.org", "c@example.org", "not an address"]
+        ),
         "sms": st.sampled_from([None, "+33639980001", "06 39 98 00 01", "+33639980002"]),
         "subscribed": st.sampled_from([None, "for good", "still", "over"]),
         "flags": st.sets(st.sampled_from(["blacklisted", "blacklisted_email", "blacklisted_sms"])),
@@ -93,7 +100,9 @@ def test_sql_and_oracle_agree_for_any_population(
     with transaction.atomic():
         service = ServiceFactory.create(channel=channel)
         populate(people, entries, service)
-        delivery = DeliveryFactory.create(service=service, channel=channel, target=target, message_class=message_class, contents=False)
+        delivery = DeliveryFactory.create(
+            service=service, channel=channel, target=target, message_class=message_class, contents=False
+        )
         settings.ANALYSIS_RANGE, settings.LEASE_SIZE = step, lease
         run = run_analysis(delivery)
         assert found(run) == judge(delivery, run.at)

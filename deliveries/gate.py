@@ -1,0 +1,83 @@
+"""The one gate: every message of every path passes here, and nothing else may reach a transport.
+
+    permit = claim_row(...)            locks, then checks, then marks: in one short transaction
+    outcome = hand_off(permit, ...)    takes a permit only, once its claim has committed
+
+The order of statements is the suppression guarantee. A claim first locks what a suppression would change (the
+profile row and the digest of the address, shared), and reads them in a later statement. Whoever suppresses takes the
+same locks exclusively. So either the suppression commits first, and the claim sees it; or the claim commits first,
+and the message was already leaving.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Q
+
+from profiles.channels import Channel
+from profiles.models import Act, Address, ConsentEvent, OutboxMessage, Subscription
+from profiles.sql import lock_digests
+
+from . import sql
+from .exclusions import quarantine_reason, verdict
+from .messages import Envelope
+from .models import AnalysisRun, Delivery, DeliveryLog, MessageClass, Reason, Target
+from .transports import Outcome, Transport
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """A claim that has committed: this message may be handed over, once, to this address."""
+
+    kind: str
+    number: int
+    address: str
+
+
+def hand_off(permit: Permit, envelope: Envelope, transport: Transport) -> Outcome:
+    """Give one claimed message to a transport."""
+    if Address.make(Channel.EMAIL, envelope.recipient).digest != Address.make(Channel.EMAIL, permit.address).digest:
+        raise ValueError("The message is for another address than the one that was claimed.")
+    return transport.send(envelope)
+
+
+def judge_row(row: DeliveryLog, delivery: Delivery, run: AnalysisRun, *, at: datetime) -> Reason:
+    """Lock, then say why a log row may not be sent now, or NONE. Call it inside the claim's transaction."""
+    channel, digest = Channel(delivery.channel), bytes(row.digest or b"")
+    sql.lock_for_hand_off(delivery.pk, row.profile_id)
+    lock_digests([digest], shared=True)
+    found = verdict(row.profile_id, channel, at=at, message_class=MessageClass(delivery.message_class), digest=digest)
+    if found is None:
+        return Reason.PROFILE_GONE
+    if found.reason == Reason.ADDRESS_MISSING:
+        return quarantine_reason(channel, digest, at=at) or Reason.ADDRESS_CHANGED
+    if found.reason:
+        return found.reason
+    return Reason.UNSUBSCRIBED if _has_left(row.profile_id, delivery, run, at=at) else Reason.NONE
+
+
+def judge_confirmation(message: OutboxMessage, *, at: datetime) -> Reason:
+    """Lock, then say why a confirmation may not be sent now, or NONE.
+
+    One that the person has just asked for may reach an address that was quarantined at their own request.
+    """
+    lock_digests([bytes(message.digest)], shared=True)
+    reason = quarantine_reason(Channel.EMAIL, bytes(message.digest), at=at)
+    return Reason.NONE if message.requested and reason == Reason.QUARANTINED_PERSON else reason
+
+
+def judge_proof(digest: bytes, *, at: datetime) -> Reason:
+    """Lock, then say why a test may not be sent to an address now, or NONE."""
+    lock_digests([digest], shared=True)
+    return quarantine_reason(Channel.EMAIL, digest, at=at)
+
+
+def _has_left(profile: int, delivery: Delivery, run: AnalysisRun, *, at: datetime) -> bool:
+    """Say whether the person has left the delivery's service since the analysis."""
+    if delivery.service_id is None or delivery.message_class != MessageClass.MARKETING:
+        return False
+    if delivery.target == Target.SERVICE:
+        subscribed = Subscription.objects.active(at).filter(service=delivery.service_id, profile=profile)
+        return not subscribed.exists()
+    left = Q(act__in=[Act.UNSUBSCRIBE, Act.EXPIRE], at__gte=run.at)
+    return ConsentEvent.objects.filter(left, profile_id=profile, service_id=delivery.service_id).exists()

@@ -1,0 +1,61 @@
+"""Analyse a delivery: who would get it, and who is left out and why."""
+
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.utils import timezone
+
+from deliveries import analysis, reports
+from deliveries.errors import MoveRefused
+from deliveries.management.base import DeliveryCommand
+from deliveries.models import AnalysisRun, Delivery, State
+from deliveries.tasks import analyse_delivery
+from profiles.ring import ring
+
+
+class Command(DeliveryCommand):
+    help = "Analyse a delivery (rings the worker's task) and print who is left out and why."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        delivery = self.find(options["delivery"])
+        try:
+            run = analysis.start(delivery, at=timezone.now())
+        except MoveRefused as error:
+            raise CommandError(str(error)) from error
+        ring(analyse_delivery, delivery.pk)
+        if not options["wait"]:
+            self.stdout.write(f"Analysis {run.number} of “{delivery}” has been asked for. A worker does it.")
+            return
+        self.wait(delivery, {State.ANALYSED, State.DRAFT, State.FAILED}, lambda: _progress(run), options["timeout"])
+        if delivery.state != State.ANALYSED:
+            raise CommandError(delivery.error or "The analysis was stopped.")
+        run.refresh_from_db()
+        self._report(delivery, run, as_json=options["json"])
+
+    def _report(self, delivery: Delivery, run: AnalysisRun, *, as_json: bool) -> None:
+        found = reports.waterfall(run)
+        if as_json:
+            self.emit(
+                {
+                    "delivery": delivery.pk,
+                    "run": run.number,
+                    "targeted": found.targeted,
+                    "left_out": {line.reason.name.lower(): line.first for line in found.lines},
+                    "in_all": {line.reason.name.lower(): line.in_all for line in found.lines},
+                    "to_send": found.to_send,
+                }
+            )
+            return
+        self.stdout.write(f"“{delivery}”, analysis {run.number}")
+        self.table(
+            [
+                ("Targeted", found.targeted),
+                *((f"- {line.label}", line.first) for line in found.lines),
+                ("To send", found.to_send),
+            ]
+        )
+
+
+def _progress(run: AnalysisRun) -> str:
+    run.refresh_from_db()
+    return f"{reports.progress(run):.0%} analysed"
