@@ -19,10 +19,15 @@ def check_engines(**_: Any) -> list[CheckMessage]:
     errors: list[CheckMessage] = []
     if settings.LEASE_TIME.total_seconds() <= settings.EMAIL_TIMEOUT:
         errors.append(
-            Error("LEASE_SECONDS must exceed EMAIL_TIMEOUT: a lease must outlive one SMTP conversation.", id="campaign.E010")
+            Error(
+                "LEASE_SECONDS must exceed EMAIL_TIMEOUT: a lease must outlive one SMTP conversation.",
+                id="campaign.E010",
+            )
         )
     if not 1 <= settings.IMPORT_BATCH <= 5_000:
-        errors.append(Error("IMPORT_BATCH must be from 1 to 5,000: longer transactions block writers.", id="campaign.E011"))
+        errors.append(
+            Error("IMPORT_BATCH must be from 1 to 5,000: longer transactions block writers.", id="campaign.E011")
+        )
     if settings.ENVIRONMENT not in ("local", "production"):
         errors.append(Error("CAMPAIGN_ENV must be local or production.", id="campaign.E012"))
     return errors

@@ -124,12 +124,13 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+_RING = schedule(timedelta(seconds=env.int("RING_SECONDS", default=10)))
 # The broker only rings; the truth is rows with states and leases. These jobs ring again for work whose ring was lost.
 CELERY_BEAT_SCHEDULE = {
-    "ring-again": {"task": "deliveries.tasks.ring_again", "schedule": schedule(timedelta(seconds=env.int("RING_SECONDS", default=10)))},
-    "drain-outbox": {"task": "deliveries.tasks.drain_outbox", "schedule": schedule(timedelta(seconds=env.int("RING_SECONDS", default=10)))},
-    "public-requests": {"task": "landing.tasks.handle_requests", "schedule": schedule(timedelta(seconds=env.int("RING_SECONDS", default=10)))},
-    "imports": {"task": "profiles.tasks.resume_imports", "schedule": schedule(timedelta(seconds=env.int("RING_SECONDS", default=10)))},
+    "ring-again": {"task": "deliveries.tasks.ring_again", "schedule": _RING},
+    "drain-outbox": {"task": "deliveries.tasks.drain_outbox", "schedule": _RING},
+    "public-requests": {"task": "landing.tasks.handle_requests", "schedule": _RING},
+    "imports": {"task": "profiles.tasks.resume_imports", "schedule": _RING},
     "expire-subscriptions": {"task": "profiles.tasks.expire_subscriptions", "schedule": schedule(timedelta(hours=1))},
     "purge-requests": {"task": "landing.tasks.purge_requests", "schedule": schedule(timedelta(hours=1))},
     "purge-runs": {"task": "deliveries.tasks.purge_runs", "schedule": schedule(timedelta(minutes=10))},
@@ -147,9 +148,10 @@ UNSUBSCRIBE_MAILBOX = env.str("UNSUBSCRIBE_MAILBOX", default="")
 ANALYSIS_RANGE = env.int("ANALYSIS_RANGE", default=50_000)  # profile ids per transaction of the analysis
 LEASE_SIZE = env.int("LEASE_SIZE", default=1_000)  # log rows in one lease of the sending engine
 LEASE_TIME = timedelta(seconds=env.int("LEASE_SECONDS", default=120))  # must exceed EMAIL_TIMEOUT
-TASK_BUDGET = timedelta(seconds=env.int("TASK_BUDGET_SECONDS", default=300))  # a task rings again after this long
+TASK_BUDGET = timedelta(seconds=env.int("TASK_BUDGET_SECONDS", default=60))  # a task rings again after this long
 IMPORT_BATCH = env.int("IMPORT_BATCH", default=2_000)  # lines per transaction of an import, at most 5,000
 IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", default=500_000_000)
+CONNECTION_RETRY_SECONDS = env.int("CONNECTION_RETRY_SECONDS", default=30)  # when nobody answers at all
 CONFIRMATION_HOURS = env.int("CONFIRMATION_HOURS", default=72)  # a double opt-in link lives this long
 VALIDITY = timedelta(hours=env.int("VALIDITY_HOURS", default=84))  # temporary refusals are tried again this long
 
@@ -194,7 +196,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-# Public pages: nothing but our own files. The admin theme needs inline styles and Alpine's eval: see campaign.middleware.
+# Public pages: nothing but our own files. The admin theme needs more, on its own path: see campaign.middleware.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],

@@ -67,7 +67,9 @@ class LandingPage(models.Model):
         help_text=_("Empty: no box. Otherwise people tick it before they can go on, and the text goes to the ledger."),
     )  # fmt: skip
     ask_name = models.BooleanField(_("ask for the name"), default=True)
-    state = models.CharField(_("state"), max_length=10, choices=PageState.choices, default=PageState.DRAFT, editable=False)
+    state = models.CharField(
+        _("state"), max_length=10, choices=PageState.choices, default=PageState.DRAFT, editable=False
+    )
     published = models.ForeignKey(
         "LandingPageVersion", models.SET_NULL, null=True, blank=True, editable=False, related_name="+"
     )

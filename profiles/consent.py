@@ -93,8 +93,12 @@ def subscribe(profiles: Iterable[int], service: Service, *, evidence: Evidence, 
     for ids in _batches(profiles):
         with transaction.atomic():
             locked = _lock(ids)
-            Subscription.objects.filter(service=service, profile__in=locked).exclude(Subscription.objects.active_q(at)).delete()
-            known = set(Subscription.objects.filter(service=service, profile__in=locked).values_list("profile_id", flat=True))
+            Subscription.objects.filter(service=service, profile__in=locked).exclude(
+                Subscription.objects.active_q(at)
+            ).delete()
+            known = set(
+                Subscription.objects.filter(service=service, profile__in=locked).values_list("profile_id", flat=True)
+            )
             new = [pk for pk in locked if pk not in known]
             Subscription.objects.bulk_create(
                 Subscription(service=service, profile_id=pk, created_at=at, expires_at=expires, source=evidence.source)
@@ -125,14 +129,22 @@ def expire_subscriptions(at: datetime) -> int:
     """Tidy away the subscriptions that have ended by themselves; return how many."""
     ended = 0
     for service in Service.objects.filter(validity_days__isnull=False):
-        over = Subscription.objects.filter(service=service, expires_at__lte=at).order_by("profile").values_list("profile_id", flat=True)
-        ended += len(unsubscribe(list(over[:BATCH]), service, evidence=Evidence(source=Source.SYSTEM), at=at, act=Act.EXPIRE))
+        over = (
+            Subscription.objects.filter(service=service, expires_at__lte=at)
+            .order_by("profile")
+            .values_list("profile_id", flat=True)
+        )
+        ended += len(
+            unsubscribe(list(over[:BATCH]), service, evidence=Evidence(source=Source.SYSTEM), at=at, act=Act.EXPIRE)
+        )
     return ended
 
 
 def agree(profile: int, wording: Wording, *, evidence: Evidence, at: datetime) -> None:
     """Note that a person agreed to a text."""
-    replace(evidence, wording_id=wording.pk, language=wording.language).event(Act.AGREEMENT, at, profile_id=profile).save()
+    replace(evidence, wording_id=wording.pk, language=wording.language).event(
+        Act.AGREEMENT, at, profile_id=profile
+    ).save()
 
 
 def state_provenance(reason: str, *, evidence: Evidence, at: datetime, service: Service | None = None) -> None:
@@ -140,17 +152,21 @@ def state_provenance(reason: str, *, evidence: Evidence, at: datetime, service: 
     evidence.event(Act.PROVENANCE, at, reason=reason, **(_of_service(service) if service else {})).save()
 
 
-def note_address_event(
-    act: Act, entries: Iterable[tuple[Channel, bytes]], *, evidence: Evidence, at: datetime
-) -> None:
-    """Write the ledger's events of addresses that are quarantined or released (by the quarantine app, in its transaction)."""
+def note_address_event(act: Act, entries: Iterable[tuple[Channel, bytes]], *, evidence: Evidence, at: datetime) -> None:
+    """Write the events of addresses that are quarantined or released, in the transaction that does it."""
     ConsentEvent.objects.bulk_create(
         (evidence.event(act, at, channel=channel, digest=digest) for channel, digest in entries), batch_size=1_000
     )
 
 
 def opt_out_address(
-    channel: Channel, digest: bytes, *, service: Service | None, flag: Channel | None = None, evidence: Evidence, at: datetime
+    channel: Channel,
+    digest: bytes,
+    *,
+    service: Service | None,
+    flag: Channel | None = None,
+    evidence: Evidence,
+    at: datetime,
 ) -> Change:
     """Opt out every person who has an address: from a service, or from a channel (`flag`; None: every channel).
 

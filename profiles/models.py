@@ -24,9 +24,9 @@ class Brand(models.Model):
     sender_email = models.EmailField(_("sender address"))
     reply_to = models.EmailField(_("reply address"), blank=True)
     postal_address = models.TextField(_("postal address"), help_text=_("Shown in every message."))
-    contact = models.CharField(_("contact"), max_length=200, help_text=_("An address or a page where a human answers."))
+    contact = models.CharField(_("contact"), max_length=200, help_text=_("Where a human answers."))
     privacy_notice = models.JSONField(_("privacy notice"), default=dict, blank=True, validators=[validate_texts])
-    link_domain = models.URLField(_("address of the public pages"), blank=True, help_text=_("Empty: that of this site."))
+    link_domain = models.URLField(_("address of the public pages"), blank=True, help_text=_("Empty: this site's."))
     color = models.CharField(_("colour"), max_length=7, default="#1f6f5c")
 
     class Meta:
@@ -182,7 +182,9 @@ class Service(models.Model):
     """Something people subscribe to: a newsletter, an alert."""
 
     name = models.SlugField(_("name"), max_length=64, unique=True, help_text=_("Used in addresses and files."))
-    label = models.JSONField(_("label"), default=dict, validators=[validate_texts], help_text=_("What subscribers read."))
+    label = models.JSONField(
+        _("label"), default=dict, validators=[validate_texts], help_text=_("What subscribers read.")
+    )
     description = models.JSONField(_("description"), default=dict, blank=True, validators=[validate_texts])
     brand = models.ForeignKey(Brand, models.PROTECT, verbose_name=_("brand"), related_name="services")
     channel = models.PositiveSmallIntegerField(_("channel"), choices=Channel.choices, default=Channel.EMAIL)

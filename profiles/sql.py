@@ -20,4 +20,6 @@ def lock_digests(values: Iterable[bytes], *, shared: bool = False) -> None:
         return
     function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {function}(n) FROM unnest(%s::bigint[]) WITH ORDINALITY AS t(n, i) ORDER BY i", [numbers])
+        cursor.execute(
+            f"SELECT {function}(n) FROM unnest(%s::bigint[]) WITH ORDINALITY AS t(n, i) ORDER BY i", [numbers]
+        )

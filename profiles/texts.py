@@ -23,5 +23,7 @@ def supported(language: str) -> str:
 def validate_texts(value: object) -> None:
     """Refuse anything but an object of known languages and texts."""
     known = dict(settings.LANGUAGES)
-    if not isinstance(value, dict) or any(code not in known or not isinstance(text, str) for code, text in value.items()):
+    if not isinstance(value, dict) or any(
+        code not in known or not isinstance(text, str) for code, text in value.items()
+    ):
         raise ValidationError(_("Give one text per language: %(languages)s.") % {"languages": ", ".join(known)})

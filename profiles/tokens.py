@@ -35,6 +35,7 @@ class Purpose(StrEnum):
     ONE_CLICK = "one-click"
     CONFIRM_OPT_IN = "confirm-opt-in"
     FORM = "form"
+    MESSAGE_ID = "message-id"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +91,7 @@ def open_token(purpose: Purpose, token: str) -> bytes:
 def _ring() -> dict[int, bytes]:
     """Return key id → secret, the signing key first; without LINK_KEYS one key is derived from SECRET_KEY."""
     pairs = [entry.partition(":") for entry in settings.LINK_KEYS] or [("0", ":", settings.SECRET_KEY)]
-    return {int(key_id): hashlib.sha256(b"campaign.links:" + secret.encode()).digest() for key_id, _sep, secret in pairs}
+    return {int(key): hashlib.sha256(b"campaign.links:" + secret.encode()).digest() for key, _sep, secret in pairs}
 
 
 def _tag(secret: bytes, purpose: Purpose, payload: bytes) -> bytes:
@@ -98,7 +99,6 @@ def _tag(secret: bytes, purpose: Purpose, payload: bytes) -> bytes:
 
 
 def _mask(secret: bytes, tag: bytes, data: bytes) -> bytes:
-    stream = b"".join(
-        hmac.digest(secret, b"mask\0" + tag + block.to_bytes(2, "big"), "sha256") for block in range(len(data) // 32 + 1)
-    )
+    blocks = range(len(data) // 32 + 1)
+    stream = b"".join(hmac.digest(secret, b"mask\0" + tag + n.to_bytes(2, "big"), "sha256") for n in blocks)
     return bytes(a ^ b for a, b in zip(data, stream, strict=False))

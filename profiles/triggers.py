@@ -44,7 +44,7 @@ def missing(using: str = "default") -> list[str]:
 @contextmanager
 def lifted(connection: BaseDatabaseWrapper) -> Iterator[None]:
     """Take the triggers away for the length of a block: for test fixtures that empty the tables, only."""
-    tables = [t for t in (apps.get_model(label)._meta.db_table for label in LEDGERS)]
+    tables = [apps.get_model(label)._meta.db_table for label in LEDGERS]
     with connection.cursor() as cursor:
         for table in tables:
             for kind in ("no_update", "no_delete", "only_blank", "no_truncate"):
@@ -61,7 +61,7 @@ def _statements(connection: BaseDatabaseWrapper, model: Any) -> Iterator[str]:
     columns = [f.column for f in model._meta.concrete_fields]
     frozen = ", ".join(f'"{c}"' for c in columns if c not in personal)
     blanked = ", ".join(f'"{c}"' for c in personal)
-    not_blank = " OR ".join(f"(NEW.\"{c}\" <> '' AND NEW.\"{c}\" <> OLD.\"{c}\")" for c in personal)
+    not_blank = " OR ".join(f'(NEW."{c}" <> \'\' AND NEW."{c}" <> OLD."{c}")' for c in personal)
     if connection.vendor == "postgresql":
         yield (
             "CREATE OR REPLACE FUNCTION campaign_append_only() RETURNS trigger LANGUAGE plpgsql AS "

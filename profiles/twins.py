@@ -67,15 +67,26 @@ def possible(profiles: Collection[int], *, limit: int = LIMIT) -> list[Twin]:
     return [Twin(found[pk]) for pk in sorted(found)[:limit]]
 
 
+def same_q(addresses: Iterable[Address]) -> Q:
+    """Say which addresses have the channel and digest of one of these; an empty Q for none."""
+    return _digests_q((Channel(address.channel), bytes(address.digest)) for address in addresses)
+
+
 def sharing(addresses: Iterable[Address]) -> Q:
-    """Say which addresses are the same as one of these; an empty Q for none."""
-    by_channel: dict[Channel, set[bytes]] = {}
+    """Say which addresses are the same as one of these, a number by SMS being that by phone; an empty Q for none."""
+    pairs: list[tuple[Channel, bytes]] = []
     for address in addresses:
         own = Channel(address.channel)
-        by_channel.setdefault(own, set()).add(bytes(address.digest))
-        if own in _NUMBERS:
-            for other in _NUMBERS:
-                by_channel.setdefault(other, set()).add(digest(other, address.key))
+        pairs.append((own, bytes(address.digest)))
+        pairs += [(other, digest(other, address.key)) for other in _NUMBERS if own in _NUMBERS and other != own]
+    return _digests_q(pairs)
+
+
+def _digests_q(pairs: Iterable[tuple[Channel, bytes]]) -> Q:
+    """Say which addresses are one of these (channel, digest), in the form that the index serves."""
+    by_channel: dict[Channel, set[bytes]] = {}
+    for channel, value in pairs:
+        by_channel.setdefault(channel, set()).add(value)
     condition = Q()
     for channel, digests in sorted(by_channel.items()):
         condition |= Q(channel=channel, digest__in=sorted(digests))

@@ -21,7 +21,7 @@ from profiles.models import Act
 from profiles.sql import lock_digests
 
 from .failures import Failure, Kind
-from .models import Cause, QuarantineEvent, QuarantinedAddress, Reason, Status
+from .models import Cause, QuarantinedAddress, QuarantineEvent, Reason, Status
 
 ERRORS_BEFORE_QUARANTINE = 5
 BETWEEN_SIGNIFICANT_ERRORS = timedelta(days=1)
@@ -114,7 +114,9 @@ def note_success(target: Target, *, evidence: Evidence, at: datetime) -> None:
     """Forget the errors of an address that has just accepted a message."""
     with transaction.atomic():
         lock_digests([target.digest])
-        for row in QuarantinedAddress.objects.filter(channel=target.channel, digest=target.digest, status=Status.ERRONEOUS):
+        for row in QuarantinedAddress.objects.filter(
+            channel=target.channel, digest=target.digest, status=Status.ERRONEOUS
+        ):
             _move(row, Status.VALID, at=at, evidence=evidence, errors=0)
 
 

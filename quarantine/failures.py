@@ -31,7 +31,8 @@ _H, _S, _I = Kind.HARD, Kind.SOFT, Kind.IGNORED
 _TABLE: tuple[tuple[str, Failure], ...] = (
     # RFC 3463 3.8: security or policy status; 3.7: media. The sender's message or standing, not the mailbox.
     (r"\b[45]\.(7|6)\.\d+\b", Failure(_I, Reason.REFUSED)),
-    (r"spam|blocked|blacklist|reputation|policy|dmarc|\bspf\b|\bdkim\b|rate limit|too many", Failure(_I, Reason.REFUSED)),
+    (r"spam|blocked|blacklist|reputation|policy|dmarc|\bspf\b|\bdkim\b|rate limit|too many",
+     Failure(_I, Reason.REFUSED)),
     # RFC 3463 3.3: mailbox status.
     (r"\b[45]\.2\.2\b|mailbox (is )?full|over ?quota|quota exceeded", Failure(_S, Reason.MAILBOX_FULL)),
     (r"\b5\.2\.1\b|(account|mailbox) (is )?(disabled|inactive|suspended)", Failure(_H, Reason.ACCOUNT_DISABLED)),
