@@ -15,7 +15,11 @@ _until_exit = contextlib.ExitStack()
 atexit.register(_until_exit.close)
 
 # Only what the tests name may reach the settings: a developer's own variables would point at real data.
-for _name in ("DATABASE_URL", "CACHE_URL", "CELERY_BROKER_URL", "EMAIL_URL", "PUBLIC_URL", "ALLOWED_HOSTS", "DEBUG"):
+for _name in (
+    *("DATABASE_URL", "CACHE_URL", "CELERY_BROKER_URL", "EMAIL_URL", "STATIC_ROOT"),
+    *("SECRET_KEY", "SUPPRESSION_KEY", "LINK_KEYS", "LINK_KEYS_REVOKED"),
+    *("PUBLIC_URL", "ALLOWED_HOSTS", "DEBUG"),
+):
     os.environ.pop(_name, None)
 os.environ["CAMPAIGN_ENV"] = "local"
 os.environ["LANGUAGE_CODE"] = "en"
