@@ -27,6 +27,10 @@ from profiles.texts import pick
 from .errors import TemplateRefused
 from .models import DeliveryContent
 
+FIELDS = (
+    "{{ profile.first_name }} {{ profile.last_name }} {{ profile.email }} {{ profile.attributes.… }} "
+    "{{ service.label }} {{ brand.name }} {{ brand.postal_address }} {{ opt_out_url }}"
+)
 LONGEST_TEXT = 20_000
 LONGEST_TEMPLATE = 300_000
 TAGS = {
@@ -128,6 +132,14 @@ def values_for(
         "service": {"label": pick(service.label, language) if service else ""},
         "opt_out_url": opt_out_url,
     }
+
+
+def check_syntax(field: str, source: str) -> None:
+    """Raise TemplateRefused, naming the field and the line, when a template cannot be read."""
+    try:
+        _compiled(source, field == "html", True)
+    except (LiquidError, RecursionError, ValueError, TypeError) as error:
+        raise TemplateRefused(_field_label(field), _line(source, error), _problem(error)) from error
 
 
 def _render(field: str, source: str, values: Mapping[str, Any], *, strict: bool) -> str:

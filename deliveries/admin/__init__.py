@@ -1,0 +1,3 @@
+"""The marketer's screens."""
+
+from . import delivery  # noqa: F401

@@ -1,0 +1,228 @@
+"""Deliveries in the admin: the list, the form, and the pages that lead from a draft to its results."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.forms.models import BaseInlineFormSet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.admin import StackedInline
+from unfold.decorators import action, display
+
+from deliveries import lifecycle, rendering
+from deliveries.errors import TemplateRefused
+from deliveries.models import Delivery, DeliveryContent, State, Target
+from profiles.admin_base import BaseAdmin, KeysetChangeList
+from profiles.channels import Channel
+
+from . import people, starters, steps, workspace
+
+STATE_TONES = {
+    State.DRAFT: "info",
+    State.ANALYSED: "info",
+    State.FINISHED: "success",
+    State.FAILED: "danger",
+    State.STOPPED: "danger",
+    State.PAUSED: "warning",
+}
+
+
+class DeliveryForm(forms.ModelForm):
+    seen_version = forms.IntegerField(widget=forms.HiddenInput, required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "seen_version" in self.fields:
+            self.fields["seen_version"].initial = self.instance.version
+
+    class Meta:
+        model = Delivery
+        fields = ("label", "brand", "channel", "service", "target", "message_class", "in_doubt_policy")
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean() or {}
+        service, channel = found.get("service"), found.get("channel")
+        if self.instance.pk and found.get("seen_version") not in (None, self.instance.version):
+            raise forms.ValidationError(
+                _("Somebody else has changed this delivery meanwhile. Open it again, and make your change once more.")
+            )
+        if found.get("target") == Target.SERVICE and service is None:
+            self.add_error("service", _("Choose the service whose subscribers are to get it, or choose everybody."))
+        if service is not None and channel is not None and service.channel != channel:
+            self.add_error("service", _("This service is on another channel."))
+        if channel not in (None, Channel.EMAIL, Channel.SMS):
+            self.add_error("channel", _("Only email and SMS can be prepared for now."))
+        return found
+
+
+class TemplateText(forms.CharField):
+    """A template as it was typed: browsers send CRLF, which must not look like a change, and blanks matter."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{**kwargs, "strip": False})
+
+    def to_python(self, value: Any) -> str:
+        return (super().to_python(value) or "").replace("\r\n", "\n")
+
+
+class ContentForm(forms.ModelForm):
+    class Meta:
+        model = DeliveryContent
+        fields = ("language", "subject", "html", "text")
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a template that cannot be read, at the field and with the line; what was typed stays."""
+        found = super().clean() or {}
+        for name in ("subject", "html", "text"):
+            try:
+                rendering.check_syntax(name, found.get(name) or "")
+            except TemplateRefused as error:
+                self.add_error(name, str(error))
+        return found
+
+
+class ContentFormSet(BaseInlineFormSet):
+    """A new delivery starts with a message in each language; a language left as it was is not stored."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if not kwargs["instance"].pk:
+            kwargs["initial"] = [{"language": c.language, "html": c.html, "text": c.text} for c in starters.contents()]
+        super().__init__(*args, **kwargs)
+
+
+class ContentInline(StackedInline):
+    model = DeliveryContent
+    form = ContentForm
+    formset = ContentFormSet
+    tab = False
+
+    def get_extra(self, request: HttpRequest, obj: Delivery | None = None, **kwargs: Any) -> int:
+        return 0 if obj else len(starters.contents())
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name in ("html", "text"):
+            kwargs["form_class"] = TemplateText
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name in ("html", "text"):
+            field.widget.attrs.update({"rows": 12, "class": f"{field.widget.attrs.get('class', '')} c-code"})
+        if db_field.name == "html":
+            field.help_text = _("Fields: %(fields)s") % {"fields": rendering.FIELDS}
+        return field
+
+
+class DeliveryList(KeysetChangeList):
+    def url_for_result(self, result: Delivery) -> str:
+        """Lead from the list to the delivery's page, and from there to its form."""
+        return reverse("admin:deliveries_delivery_workspace", args=[result.pk])
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(BaseAdmin):
+    form = DeliveryForm
+    inlines = (ContentInline,)
+    list_display = ("label", "shown_state", "channel", "service", "created_at", "finished_at")
+    list_select_related = ("service",)
+    list_filter = ("state", "channel")
+    search_fields = ("label",)
+    actions_submit_line = ("save_and_analyse",)
+    change_form_before_template = "admin/deliveries/form_before.html"
+    fieldsets = (
+        (None, {"fields": ("label", ("brand", "service"), ("channel", "target"), "seen_version")}),
+        (gettext_lazy("More"), {"classes": ("collapse",), "fields": (("message_class", "in_doubt_policy"),)}),
+    )
+
+    @display(description=gettext_lazy("state"), label=STATE_TONES)
+    def shown_state(self, delivery: Delivery) -> tuple[str, str]:
+        return delivery.state, str(State(delivery.state).label)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
+        return DeliveryList
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        pages = [
+            ("", workspace.show, "workspace"),
+            ("live/", workspace.live, "live"),
+            ("who/<int:reason>/", people.left_out, "left_out"),
+            ("messages/<int:status>/", people.by_status, "by_status"),
+            ("who.csv", people.export, "export"),
+            ("preview/<str:language>/", workspace.preview, "preview"),
+            ("send/", steps.review, "review"),
+            ("do/<slug:step>/", steps.do, "do"),
+        ]
+        own = [
+            path(f"<int:pk>/{route}", wrap(self._page(view)), name=f"deliveries_delivery_{name}")
+            for route, view, name in pages
+        ]
+        return own + super().get_urls()
+
+    def _page(self, view: Any) -> Any:
+        """Give a page the delivery it is about, if the user may see it."""
+
+        def shown(request: HttpRequest, pk: int, **kwargs: Any) -> HttpResponse:
+            delivery = (
+                Delivery.objects.select_related("brand", "service", "current_run", "created_by").filter(pk=pk).first()
+            )
+            if delivery is None:
+                return self._get_obj_does_not_exist_redirect(request, self.opts, str(pk))
+            if not self.has_view_permission(request, delivery):
+                raise PermissionDenied
+            response: HttpResponse = view(self, request, delivery, **kwargs)
+            return response
+
+        return shown
+
+    def has_analyse_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("deliveries.analyse_delivery")
+
+    def has_change_permission(self, request: HttpRequest, obj: Delivery | None = None) -> bool:
+        """Keep what has been sent, or is being, as it was."""
+        return super().has_change_permission(request, obj) and (obj is None or obj.is_editable)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Delivery | None = None) -> bool:
+        """Deliveries are kept: their log explains who got what."""
+        return super().has_delete_permission(request, obj) and obj is not None and obj.state == State.DRAFT
+
+    def delete_model(self, request: HttpRequest, obj: Delivery) -> None:
+        """Archive: old runs and their log rows are purged in the background."""
+        Delivery.objects.filter(pk=obj.pk, state=State.DRAFT).update(archived_at=timezone.now())
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).filter(archived_at=None)
+
+    def save_model(self, request: HttpRequest, obj: Delivery, form: Any, change: bool) -> None:
+        if not change:
+            obj.created_by_id = request.user.pk
+            obj.save()
+            return
+        # Only what the form changed: the state may have moved since the form was read.
+        obj.save(update_fields=[name for name in form.changed_data if name in form._meta.fields])
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        changed = change and (form.changed_data or any(formset.has_changed() for formset in formsets))
+        if changed and lifecycle.void_analysis(form.instance):
+            told = _("The analysis was of the former version: analyse again.")
+            self.message_user(request, told, messages.WARNING)
+
+    @action(description=gettext_lazy("Save and analyse"), permissions=["analyse"])
+    def save_and_analyse(self, request: HttpRequest, obj: Delivery) -> None:
+        """Show the button; the analysis itself starts once the whole form is saved, in `_to_workspace`."""
+
+    def response_add(self, request: HttpRequest, obj: Delivery, post_url_continue: Any = None) -> HttpResponse:
+        return self._to_workspace(request, obj) or super().response_add(request, obj, post_url_continue)
+
+    def response_change(self, request: HttpRequest, obj: Delivery) -> HttpResponse:
+        return self._to_workspace(request, obj) or super().response_change(request, obj)
+
+    def _to_workspace(self, request: HttpRequest, obj: Delivery) -> HttpResponse | None:
+        if {"_addanother", "_continue", "_popup"} & set(request.POST):
+            return None
+        if "save_and_analyse" in request.POST and request.user.has_perm("deliveries.analyse_delivery"):
+            steps.analyse(self, request, Delivery.objects.get(pk=obj.pk))
+        return HttpResponseRedirect(reverse("admin:deliveries_delivery_workspace", args=[obj.pk]))

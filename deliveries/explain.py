@@ -1,0 +1,186 @@
+"""Why somebody did or did not get a message: the rule, and the event or entry that decides it.
+
+The verdicts come from `exclusions`, the same code as the analysis and the hand-off; here they are only joined with
+their evidence. Each function takes a constant number of queries, however many rows it explains.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils.translation import gettext as _
+
+from profiles.channels import Channel
+from profiles.models import Act, Address, ConsentEvent, Profile, Source
+from quarantine.models import Cause, QuarantinedAddress
+
+from .exclusions import QUARANTINE_REASONS, Verdict, verdict
+from .models import Delivery, DeliveryLog, LogStatus, Reason
+
+_FLAG_REASONS = {Reason.BLACKLISTED, Reason.BLACKLISTED_CHANNEL}
+_QUARANTINED = set(QUARANTINE_REASONS.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What decides: what happened, when, from where, by whom; and the profile or entry it is about."""
+
+    what: str
+    at: datetime | None = None
+    source: str = ""
+    by: str = ""
+    note: str = ""
+    profile: int | None = None
+    entry: int | None = None
+    event: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One log row with every rule that applied and the evidence of the first."""
+
+    row: DeliveryLog
+    reason: Reason
+    evidence: Evidence | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelVerdict:
+    """Whether a person can be written to on a channel now, every rule that forbids it, and its evidence."""
+
+    channel: Channel
+    verdict: Verdict
+    evidence: Sequence[tuple[Reason, Evidence | None]]
+
+    @property
+    def reachable(self) -> bool:
+        return not self.verdict.reasons
+
+
+def channels(profile: int, *, at: datetime) -> list[ChannelVerdict]:
+    """Return the verdict of each channel for one person now, with the evidence of every rule that applies."""
+    found = []
+    for channel in Channel:
+        judged = verdict(profile, channel, at=at)
+        if judged is None:
+            return []
+        proofs = [(reason, _evidence_now(judged, reason, channel, at)) for reason in sorted(judged.reasons)]
+        found.append(ChannelVerdict(channel, judged, proofs))
+    return found
+
+
+def rows(delivery: Delivery, log: Iterable[DeliveryLog]) -> list[Explained]:
+    """Return log rows of one delivery with the evidence of their reason. At most five queries."""
+    log = list(log)
+    channel, run_at = Channel(delivery.channel), delivery.current_run.at if delivery.current_run else None
+    events = _opt_outs(_profiles(log, _FLAG_REASONS | {Reason.UNSUBSCRIBED}))
+    entries = _entries(channel, [bytes(row.digest) for row in log if row.reason in _QUARANTINED and row.digest])
+    keepers = _keepers([row for row in log if row.reason == Reason.DUPLICATE])
+    explained = []
+    for row in log:
+        reason, at = Reason(row.reason), row.finished_at or run_at
+        evidence = None
+        if reason in _FLAG_REASONS or reason == Reason.UNSUBSCRIBED:
+            evidence = _from_events(events.get(row.profile_id, []), reason, channel, delivery.service_id, at)
+        elif reason in _QUARANTINED and row.digest:
+            evidence = _from_entry(entries.get(bytes(row.digest)))
+        elif reason == Reason.DUPLICATE and (keeper := keepers.get(row.pk)):
+            evidence = Evidence(_("The message goes to another profile with this address."), profile=keeper)
+        explained.append(Explained(row, reason, evidence))
+    return explained
+
+
+def history(profile: int, *, before: int | None = None, limit: int = 20) -> list[Explained]:
+    """Return what each delivery did about a person, newest first, with the evidence of who was left out."""
+    log = DeliveryLog.objects.filter(profile=profile)
+    if before is not None:
+        log = log.filter(delivery__lt=before)
+    found = list(log.order_by("-delivery_id")[: limit * 2])
+    deliveries = Delivery.objects.select_related("current_run").in_bulk({row.delivery_id for row in found})
+    current = [row for row in found if (d := deliveries.get(row.delivery_id)) and d.current_run_id == row.run_id]
+    return [one for row in current[:limit] for one in rows(deliveries[row.delivery_id], [row])]
+
+
+def _evidence_now(judged: Verdict, reason: Reason, channel: Channel, at: datetime) -> Evidence | None:
+    if reason in _FLAG_REASONS:
+        return _from_events(_opt_outs([judged.profile]).get(judged.profile, []), reason, channel, None, at)
+    if reason in _QUARANTINED and judged.digest:
+        return _from_entry(_entries(channel, [judged.digest]).get(judged.digest))
+    return None
+
+
+def _profiles(log: Iterable[DeliveryLog], reasons: set[Reason]) -> list[int]:
+    return [row.profile_id for row in log if row.reason in reasons]
+
+
+def _opt_outs(profiles: Sequence[int]) -> dict[int, list[ConsentEvent]]:
+    """Return the events that may have left these people out, newest first."""
+    found: dict[int, list[ConsentEvent]] = {}
+    if profiles:
+        acts = [Act.OPT_OUT, Act.UNSUBSCRIBE, Act.EXPIRE]
+        for event in ConsentEvent.objects.filter(profile_id__in=profiles, act__in=acts).order_by("-pk"):
+            found.setdefault(event.profile_id or 0, []).append(event)
+    return found
+
+
+def _from_events(
+    events: Iterable[ConsentEvent], reason: Reason, channel: Channel, service: int | None, at: datetime | None
+) -> Evidence | None:
+    """Return the newest event that explains a reason, at the moment when it was found."""
+    for event in events:
+        if at is not None and event.at > at:
+            continue
+        if reason == Reason.UNSUBSCRIBED:
+            fits = event.act in (Act.UNSUBSCRIBE, Act.EXPIRE) and event.service_id == service
+        else:
+            wanted = None if reason == Reason.BLACKLISTED else int(channel)
+            fits = event.act == Act.OPT_OUT and event.channel == wanted
+        if fits:
+            return Evidence(
+                str(Act(event.act).label), event.at, str(Source(event.source).label), event.actor_name,
+                event.reason or event.delivery_name, profile=event.profile_id, event=event.pk,
+            )  # fmt: skip
+    return None
+
+
+def _entries(channel: Channel, digests: Sequence[bytes]) -> dict[bytes, QuarantinedAddress]:
+    if not digests:
+        return {}
+    entries = QuarantinedAddress.objects.filter(channel=channel, digest__in=digests)
+    return {bytes(entry.digest): entry for entry in entries}
+
+
+def _from_entry(entry: QuarantinedAddress | None) -> Evidence | None:
+    if entry is None or entry.cause is None:
+        return None
+    note = entry.text or entry.delivery_name
+    return Evidence(str(Cause(entry.cause).label), entry.quarantined_at, note=note, entry=entry.pk)
+
+
+def _keepers(duplicates: Sequence[DeliveryLog]) -> dict[int, int]:
+    """Return log row → the profile to which the message of a duplicate goes."""
+    if not duplicates:
+        return {}
+    digests = [bytes(row.digest) for row in duplicates if row.digest]
+    owners: dict[bytes, list[int]] = {}
+    for digest, profile in Address.objects.filter(digest__in=digests).values_list("digest", "profile_id"):
+        owners.setdefault(bytes(digest), []).append(profile)
+    everyone = [profile for profiles in owners.values() for profile in profiles]
+    kept = set(
+        DeliveryLog.objects.filter(run=duplicates[0].run_id, profile__in=everyone)
+        .exclude(status=LogStatus.EXCLUDED)
+        .values_list("profile_id", flat=True)
+    )
+    return {
+        row.pk: keeper
+        for row in duplicates
+        if (keeper := next((p for p in sorted(owners.get(bytes(row.digest or b""), [])) if p in kept), None))
+    }
+
+
+def names(log: Iterable[Explained]) -> dict[int, Profile]:
+    """Return the people of explained rows and of their evidence. One query."""
+    ids = {one.row.profile_id for one in log} | {
+        one.evidence.profile for one in log if one.evidence and one.evidence.profile
+    }
+    return Profile.objects.in_bulk(ids)
