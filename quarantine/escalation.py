@@ -111,12 +111,13 @@ def note_failure(target: Target, failure: Failure, *, evidence: Evidence, at: da
 
 
 def note_success(target: Target, *, evidence: Evidence, at: datetime) -> None:
-    """Forget the errors of an address that has just accepted a message."""
+    """Forget the errors of an address that has just accepted a message. One query where there are none."""
+    erroneous = QuarantinedAddress.objects.filter(channel=target.channel, digest=target.digest, status=Status.ERRONEOUS)
+    if not erroneous.exists():
+        return
     with transaction.atomic():
         lock_digests([target.digest])
-        for row in QuarantinedAddress.objects.filter(
-            channel=target.channel, digest=target.digest, status=Status.ERRONEOUS
-        ):
+        for row in erroneous.all():
             _move(row, Status.VALID, at=at, evidence=evidence, errors=0)
 
 
