@@ -86,9 +86,19 @@ def opt_in(profiles: Iterable[int], *, channel: Channel | None, evidence: Eviden
     return _set_flag(profiles, channel, False, Act.OPT_IN, evidence, at)
 
 
-def subscribe(profiles: Iterable[int], service: Service, *, evidence: Evidence, at: datetime) -> Change:
-    """Subscribe people to a service; those who are already subscribed keep their subscription."""
-    expires = at + timedelta(days=service.validity_days) if service.validity_days else None
+def subscribe(
+    profiles: Iterable[int],
+    service: Service,
+    *,
+    evidence: Evidence,
+    at: datetime,
+    expires_at: datetime | None = None,
+) -> Change:
+    """Subscribe people to a service; those who are already subscribed keep their subscription.
+
+    It lasts as long as the service says, unless `expires_at` says otherwise.
+    """
+    expires = expires_at or (at + timedelta(days=service.validity_days) if service.validity_days else None)
     changed: list[int] = []
     for ids in _batches(profiles):
         with transaction.atomic():
@@ -176,16 +186,36 @@ def opt_out_address(
         people = list(Profile.objects.having(digest).values_list("pk", flat=True))
         if not people:
             lock_digests([digest])
-            ErasedOptOut.objects.get_or_create(
+            _kept, new = ErasedOptOut.objects.get_or_create(
                 digest=digest, channel=0 if service else flag or 0, service_id=service.pk if service else 0
             )
-            act = Act.UNSUBSCRIBE if service else Act.OPT_OUT
-            more = _of_service(service) if service else {"channel": flag}
-            evidence.event(act, at, digest=digest, **more).save()
+            if new:  # said again, it changes nothing, and the ledger notes changes
+                act = Act.UNSUBSCRIBE if service else Act.OPT_OUT
+                more = _of_service(service) if service else {"channel": flag}
+                evidence.event(act, at, digest=digest, **more).save()
             return Change()
         if service:
             return unsubscribe(people, service, evidence=evidence, at=at)
         return opt_out(people, channel=flag, evidence=evidence, at=at)
+
+
+def forget_kept_opt_out(
+    digest: bytes, *, service: Service | None, flag: Channel | None = None, evidence: Evidence, at: datetime
+) -> bool:
+    """Forget the opt-out of exactly this scope that is kept for an address; return whether there was one.
+
+    Only for the person, who has just proven that the address is theirs. Call it in a transaction.
+    """
+    if evidence.source not in LIFTERS:
+        raise LiftRefused(evidence.source)
+    lock_digests([digest])
+    gone, _rows = ErasedOptOut.objects.filter(
+        digest=digest, channel=0 if service else flag or 0, service_id=service.pk if service else 0
+    ).delete()
+    if gone:
+        more = _of_service(service) if service else {"channel": flag}
+        evidence.event(Act.OPT_IN, at, digest=digest, **more).save()
+    return bool(gone)
 
 
 def apply_erased_opt_outs(profiles: Iterable[int], *, at: datetime) -> Change:

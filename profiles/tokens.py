@@ -35,6 +35,7 @@ class Purpose(StrEnum):
     ONE_CLICK = "one-click"
     CONFIRM_OPT_IN = "confirm-opt-in"
     FORM = "form"
+    UNDO = "undo"
     MESSAGE_ID = "message-id"
 
 

@@ -17,3 +17,5 @@ address_states: list[Callable[[Sequence[Address]], Mapping[int, SafeString]]] = 
 sections: list[Callable[[HttpRequest, Profile], SafeString]] = []
 # Public pages of a service, as (name, full address).
 public_links: list[Callable[[Service], Sequence[tuple[str, str]]]] = []
+# What is made with a new service, such as its public pages.
+service_added: list[Callable[[HttpRequest, Service], None]] = []

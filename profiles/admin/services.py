@@ -52,6 +52,12 @@ class ServiceAdmin(BaseAdmin):
         url = reverse("admin:profiles_profile_changelist") + f"?service={service.pk}"
         return format_html('<a class="c-link" href="{}">{}</a>', url, _("Show the people who are subscribed"))
 
+    def save_model(self, request: HttpRequest, obj: Service, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if not change:
+            for added in hooks.service_added:
+                added(request, obj)
+
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Deny: links in messages already sent lead to it."""
         return False
