@@ -9,8 +9,10 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from profiles.admin_base import BaseAdmin
 
+from . import backoffice
 from .models import User
 
+backoffice.register()
 admin.site.unregister(Group)
 
 

@@ -249,6 +249,7 @@ UNFOLD = {
     "SHOW_BACK_BUTTON": True,
     "ENVIRONMENT": "campaign.navigation.environment",
     "STYLES": ["campaign.navigation.style_sheet"],
+    "DASHBOARD_CALLBACK": "campaign.backoffice.home.dashboard",
     "BORDER_RADIUS": "6px",
     "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": "campaign.navigation.sidebar"},
     "COLORS": {

@@ -1,0 +1,27 @@
+"""Pages composed from several applications: home, search, one person. One module per page.
+
+`register` hangs them on the admin site, under its login and its look.
+"""
+
+from django.contrib import admin
+from django.urls import URLPattern, path
+
+from profiles.admin import hooks
+
+from . import person, search
+
+
+def urls() -> list[URLPattern]:
+    """Return the addresses of the pages, for the admin site."""
+    view = admin.site.admin_view
+    return [
+        path("find/", view(search.find), name="find"),
+        path("person/<int:pk>/", view(person.page), name="person"),
+    ]
+
+
+def register() -> None:
+    """Add the pages to the admin site, and what deliveries did to the page of a profile."""
+    admin.site.extra_urls = urls  # type: ignore[attr-defined]
+    if person.deliveries_section not in hooks.sections:
+        hooks.sections.append(person.deliveries_section)

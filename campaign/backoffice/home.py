@@ -1,0 +1,145 @@
+"""The first page of the back-office: a search for a person, what needs attention, the latest deliveries."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Sum
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from deliveries.models import Delivery, Lease, LogStatus, State
+from profiles.models import ImportJob
+
+LATEST = 8
+LOOKED_AT = 100  # the deliveries among which trouble is looked for: the newest
+RECENT = timedelta(days=14)
+# What a bar shows of a delivery: status → tone, in the order of the bar.
+TONES = {
+    LogStatus.SENT: "good",
+    LogStatus.PENDING: "plain",
+    LogStatus.RETRY: "wait",
+    LogStatus.IN_DOUBT: "wait",
+    LogStatus.FAILED: "bad",
+    LogStatus.EXCLUDED: "quiet",
+    LogStatus.SUPPRESSED: "quiet",
+}
+STATE_TONES = {
+    State.FINISHED: "good",
+    State.FAILED: "bad",
+    State.STOPPED: "bad",
+    State.PAUSED: "wait",
+    State.STOPPING: "wait",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Something that waits for a human."""
+
+    text: str
+    url: str
+    tone: str = "wait"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A delivery with its numbers, and the parts of its bar as (tone, start, width) in hundredths."""
+
+    delivery: Delivery
+    url: str
+    tone: str
+    sent: int
+    left_out: int
+    targeted: int
+    parts: Sequence[tuple[str, float, float]]
+
+
+def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Add to the context of the admin's first page what it shows (UNFOLD["DASHBOARD_CALLBACK"])."""
+    may = request.user.has_perm
+    context.update(title=_("Home"), may_search=may("profiles.view_profile"), jobs=_jobs(request), alerts=[], rows=None)
+    if may("deliveries.view_delivery"):
+        deliveries = list(Delivery.objects.live().order_by("-pk")[:LOOKED_AT])
+        counts = _counts([d.current_run_id for d in deliveries if d.current_run_id])
+        context["rows"] = [_row(d, counts.get(d.current_run_id or 0, {})) for d in deliveries[:LATEST]]
+        context["alerts"] += _alerts(deliveries, counts)
+    if may("profiles.view_importjob"):
+        context["alerts"] += _failed_imports(timezone.now())
+    return context
+
+
+def _counts(runs: Sequence[int]) -> dict[int, dict[str, int]]:
+    """Return run → status → number, from the counters of its leases. One query."""
+    sums = {f"n_{status.counter}": Sum(status.counter) for status in LogStatus}
+    rows = Lease.objects.filter(run__in=runs).order_by().values("run").annotate(**sums)
+    return {row["run"]: {name[2:]: row[name] or 0 for name in sums} for row in rows}
+
+
+def _alerts(deliveries: Sequence[Delivery], counts: dict[int, dict[str, int]]) -> list[Alert]:
+    found = []
+    for delivery in deliveries:
+        words = {"delivery": delivery.label}
+        unknown = counts.get(delivery.current_run_id or 0, {}).get(LogStatus.IN_DOUBT.counter, 0)
+        if unknown:
+            told = ngettext(
+                "%(delivery)s: the outcome of %(n)d message is unknown",
+                "%(delivery)s: the outcome of %(n)d messages is unknown",
+                unknown,
+            )
+            found.append(Alert(told % {**words, "n": unknown}, delivery_url(delivery.pk)))
+        if delivery.state == State.FAILED:
+            found.append(Alert(_("%(delivery)s: the analysis failed") % words, delivery_url(delivery.pk), "bad"))
+        if delivery.state == State.PAUSED:
+            found.append(Alert(_("%(delivery)s is paused") % words, delivery_url(delivery.pk)))
+    return found
+
+
+def _failed_imports(at: datetime) -> list[Alert]:
+    jobs = ImportJob.objects.filter(state=ImportJob.State.FAILED, created_at__gte=at - RECENT).order_by("-pk")[:5]
+    return [
+        Alert(_("The import of %(file)s failed") % {"file": job.file_name}, _url("admin:profiles_importjob_change", job.pk), "bad")
+        for job in jobs
+    ]
+
+
+def _row(delivery: Delivery, counts: dict[str, int]) -> Row:
+    total = sum(counts.values()) or 1
+    parts, start = [], 0.0
+    for status, tone in TONES.items():
+        width = 100 * counts.get(status.counter, 0) / total
+        if width:
+            parts.append((tone, round(start, 2), round(width, 2)))
+        start += width
+    left_out = counts.get("excluded", 0) + counts.get("suppressed", 0)
+    tone = STATE_TONES.get(State(delivery.state), "")
+    return Row(delivery, delivery_url(delivery.pk), tone, counts.get("sent", 0), left_out, sum(counts.values()), parts)
+
+
+def _jobs(request: HttpRequest) -> list[tuple[str, str]]:
+    """Return what people come here to do, as far as this user may."""
+    jobs = (
+        ("deliveries.add_delivery", "admin:deliveries_delivery_add", _("Write a new delivery")),
+        ("profiles.import_profile", "admin:profiles_importjob_add", _("Import people")),
+        ("profiles.add_profile", "admin:profiles_profile_add", _("Add one person")),
+        ("quarantine.add_quarantinedaddress", "admin:quarantine_quarantinedaddress_add", _("Leave an address out")),
+        ("landing.add_landingpage", "admin:landing_landingpage_add", _("Make a public page")),
+    )
+    found = [(_url(name), title) for permission, name, title in jobs if request.user.has_perm(permission)]
+    return [(url, title) for url, title in found if url]
+
+
+def delivery_url(pk: int) -> str:
+    return _url("admin:deliveries_delivery_workspace", pk) or _url("admin:deliveries_delivery_change", pk)
+
+
+def _url(name: str, *args: Any) -> str:
+    """Return the address of a page, or nothing where it is not installed."""
+    try:
+        return reverse(name, args=args)
+    except NoReverseMatch:
+        return ""
