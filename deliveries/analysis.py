@@ -59,7 +59,7 @@ def work(delivery_id: int, *, budget: timedelta | None = None) -> bool:
     run = AnalysisRun.objects.filter(delivery=delivery_id, state=R.RUNNING).first()
     if run is None or not _take(run, at=timezone.now()):
         return False
-    until = timezone.now() + (budget or settings.TASK_BUDGET)
+    until = timezone.now() + (settings.TASK_BUDGET if budget is None else budget)
     if not run.exceptions_ready and not prepare(run):
         return False
     while run.upto < run.last_profile:

@@ -119,7 +119,7 @@ def _mailbox(address: str, name: str = "") -> MailAddress:
 
 
 def _one_line(text: str) -> str:
-    return _CONTROL.sub(" ", text).strip()
+    return " ".join(_CONTROL.sub(" ", text).split())
 
 
 def _document(html: str, language: str, title: str) -> str:

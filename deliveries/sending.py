@@ -101,7 +101,7 @@ def work(delivery_id: int, *, transport: Transport | None = None, budget: timede
         return False
     if delivery.state == State.STOPPING:
         return _cancel_rest(delivery, run)
-    until = timezone.now() + (budget or settings.TASK_BUDGET)
+    until = timezone.now() + (settings.TASK_BUDGET if budget is None else budget)
     carrier = transport or SmtpTransport()
     worker = _Worker(delivery, run, carrier)
     try:
