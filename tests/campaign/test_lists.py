@@ -28,7 +28,9 @@ def address(model: type[models.Model]) -> str:
 
 
 def queries(client: Client, url: str) -> list[str]:
-    with CaptureQueriesContext(connection, ) as captured:
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
         assert client.get(url).status_code == 200
     return [query["sql"] for query in captured.captured_queries]
 

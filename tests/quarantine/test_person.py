@@ -112,7 +112,11 @@ class TestThePage:
         assert self.post(client, profile, "find", q="zwilling").context["found"] == [other]
 
     def test_acts_on_what_is_ticked(self, client: Client, operator: User) -> None:
-        profile, other, third = ProfileFactory(email="a@example.org"), ProfileFactory(email="b@example.org"), ProfileFactory()
+        profile, other, third = (
+            ProfileFactory(email="a@example.org"),
+            ProfileFactory(email="b@example.org"),
+            ProfileFactory(),
+        )
         response = self.post(client, profile, "act", profile=[other.pk], reason="Asked")
         assert "2 profiles are opted out and 2 addresses are left out" in response.content.decode()
         assert left_out() == {"a@example.org", "b@example.org"}
