@@ -49,7 +49,8 @@ GROUPS: tuple[tuple[Promise, tuple[tuple[str, str, Promise | None], ...]], ...] 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Return the groups of the menu with the pages that this user may open."""
     home = {"title": _("Home"), "icon": "home", "link": reverse("admin:index"), "permission": None}
-    groups: list[dict[str, Any]] = [{"items": [home]}]
+    first = [home, *([_caught_mail()] if settings.ENVIRONMENT == "local" else [])]
+    groups: list[dict[str, Any]] = [{"items": first}]
     registered = {a.opts.label: a for a in admin.site._registry.values()}
     for title, models in GROUPS:
         items = [
@@ -60,6 +61,10 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         if items:
             groups.append({"title": str(title), "items": items})
     return groups
+
+
+def _caught_mail() -> dict[str, Any]:
+    return {"title": _("Caught mail"), "icon": "mail", "link": reverse("admin:caught_mail"), "permission": None}
 
 
 def environment(request: HttpRequest) -> list[str] | None:

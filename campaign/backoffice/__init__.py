@@ -1,4 +1,4 @@
-"""Pages composed from several applications: home, search, one person. One module per page.
+"""Pages composed from several applications: home, search, one person, caught mail. One module per page.
 
 `register` hangs them on the admin site, under its login and its look.
 """
@@ -8,7 +8,7 @@ from django.urls import URLPattern, path
 
 from profiles.admin import hooks
 
-from . import person, search
+from . import caught_mail, person, search
 
 
 def urls() -> list[URLPattern]:
@@ -17,6 +17,9 @@ def urls() -> list[URLPattern]:
     return [
         path("find/", view(search.find), name="find"),
         path("person/<int:pk>/", view(person.page), name="person"),
+        path("caught-mail/", view(caught_mail.index), name="caught_mail"),
+        path("caught-mail/<str:name>/", view(caught_mail.message), name="caught_mail_message"),
+        path("caught-mail/<str:name>/html/", view(caught_mail.html_part), name="caught_mail_html"),
     ]
 
 
