@@ -41,7 +41,7 @@ class GroupAdmin(DjangoGroupAdmin, BaseAdmin):
 
     @admin.display(description=_("About"))
     def about(self, group: Group) -> str:
-        return _("Built in") if group.name in ROLES else ""
+        return str(_("Built in")) if group.name in ROLES else ""
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Deny for the built-in roles: the next migration would put them back."""

@@ -64,6 +64,7 @@ class KeysetChangeList(ChangeList):
     """A list read by primary key, newest first; `older_url` and `newer_url` lead to its other pages."""
 
     older_url = newer_url = ""
+    query: str
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
         if not hasattr(self, "keys"):

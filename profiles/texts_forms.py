@@ -28,11 +28,13 @@ class TextsWidget(forms.MultiWidget):
         return f"{id_}_0" if id_ else id_
 
     def render(self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None) -> SafeString:
-        context = self.get_context(name, value, attrs)["widget"]["subwidgets"]
-        inputs = [
-            (part["attrs"].get("id", ""), language, self._render(part["template_name"], {"widget": part}, renderer))
-            for part, (_code, language) in zip(context, settings.LANGUAGES, strict=True)
-        ]
+        id_ = (attrs or {}).get("id", "")
+        values = value if isinstance(value, list) else self.decompress(value)
+        inputs = []
+        for number, (code, language) in enumerate(settings.LANGUAGES):
+            own = {**(attrs or {}), "id": f"{id_}_{number}" if id_ else ""}
+            widget, suffix = self.widgets[number], f"_{code}"
+            inputs.append((own["id"], language, widget.render(name + suffix, values[number], own, renderer)))
         rows = format_html_join("", '<div class="c-text"><label for="{}">{}</label>{}</div>', inputs)
         return format_html('<div class="c-texts">{}</div>', rows)
 

@@ -36,8 +36,12 @@ class Twin:
 
 def opted_out_of(profile: Profile) -> list[str]:
     """Return the labels of the flags that are set, such as "by email"."""
-    names = (name for name in FLAGS.values() if getattr(profile, name))
-    return [str(Profile._meta.get_field(name).verbose_name) for name in names]
+    return [flag_label(name) for name in FLAGS.values() if getattr(profile, name)]
+
+
+def flag_label(name: str) -> str:
+    """Return the words of a flag, such as "by email" for ``blacklisted_email``."""
+    return str(Profile._meta.get_field(name).verbose_name)  # type: ignore[union-attr]
 
 
 def certain(profiles: Collection[int], *, limit: int = LIMIT) -> list[Twin]:

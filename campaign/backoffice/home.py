@@ -76,7 +76,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 def _counts(runs: Sequence[int]) -> dict[int, dict[str, int]]:
     """Return run → status → number, from the counters of its leases. One query."""
     sums = {f"n_{status.counter}": Sum(status.counter) for status in LogStatus}
-    rows = Lease.objects.filter(run__in=runs).order_by().values("run").annotate(**sums)
+    rows: Any = Lease.objects.filter(run__in=runs).order_by().values("run").annotate(**sums)
     return {row["run"]: {name[2:]: row[name] or 0 for name in sums} for row in rows}
 
 
@@ -101,9 +101,9 @@ def _alerts(deliveries: Sequence[Delivery], counts: dict[int, dict[str, int]]) -
 
 def _failed_imports(at: datetime) -> list[Alert]:
     jobs = ImportJob.objects.filter(state=ImportJob.State.FAILED, created_at__gte=at - RECENT).order_by("-pk")[:5]
+    told = _("The import of %(file)s failed")
     return [
-        Alert(_("The import of %(file)s failed") % {"file": job.file_name}, _url("admin:profiles_importjob_change", job.pk), "bad")
-        for job in jobs
+        Alert(told % {"file": job.file_name}, _url("admin:profiles_importjob_change", job.pk), "bad") for job in jobs
     ]
 
 

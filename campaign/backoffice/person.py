@@ -13,14 +13,13 @@ from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _
 
 from deliveries import explain
 from deliveries.explain import ChannelVerdict, Evidence, Explained
 from deliveries.models import LogStatus, Reason
 from profiles import twins
 from profiles.admin.people import states_of
-from profiles.models import Address, ConsentEvent, Profile, Wording
+from profiles.models import ConsentEvent, Profile, Wording
 from quarantine.models import QuarantinedAddress, QuarantineEvent, Status
 
 from .timeline import Cursor, dates_of, labels_of, read, source_label
@@ -121,9 +120,8 @@ class _Prover:
 
     def __init__(self, evidence: Iterable[Evidence | None]) -> None:
         found = [one for one in evidence if one]
-        events = dict(
-            ConsentEvent.objects.filter(pk__in={e.event for e in found if e.event}, wording_id__isnull=False).values_list("pk", "wording_id")
-        )
+        told = ConsentEvent.objects.filter(pk__in={e.event for e in found if e.event}, wording_id__isnull=False)
+        events: dict[int, Any] = dict(told.values_list("pk", "wording_id"))
         texts = dict(Wording.objects.filter(pk__in=events.values()).values_list("pk", "text")) if events else {}
         self.wordings = {event: texts.get(wording or 0, "") for event, wording in events.items()}
         entries = {e.entry for e in found if e.entry}

@@ -63,7 +63,8 @@ def look_up(text: str, *, at: Any) -> Found:
 
 
 def _first(people: Any) -> list[Profile]:
-    return list(people.order_by("pk").prefetch_related(Prefetch("addresses", Address.objects.order_by("channel", "position")))[: SHOWN + 1])
+    in_order = Prefetch("addresses", Address.objects.order_by("channel", "position"))
+    return list(people.order_by("pk").prefetch_related(in_order)[: SHOWN + 1])
 
 
 def _same_address_q(text: str) -> Q:

@@ -56,7 +56,8 @@ class Moment:
 
 def read(profile: int, cursor: Cursor) -> tuple[list[Moment], Cursor | None]:
     """Return a page of the story, and where the next one starts (None: the story ends here)."""
-    moments = [*_consent(profile, cursor.consent), *_addresses(profile, cursor.address), *_deliveries(profile, cursor.delivery)]
+    moments = _consent(profile, cursor.consent) + _addresses(profile, cursor.address)
+    moments += _deliveries(profile, cursor.delivery)
     moments.sort(key=lambda moment: (moment.at, moment.kind, moment.key), reverse=True)
     page = moments[:SIZE]
     if len(moments) <= SIZE:

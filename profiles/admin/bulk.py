@@ -32,7 +32,7 @@ class OptOutForm(forms.Form):
 
     channel = forms.ChoiceField(
         label=gettext_lazy("No longer contact them"),
-        choices=lambda: [(EVERY, _("by any channel")), *((c.slug, _by(c)) for c in Channel)],
+        choices=lambda: [(EVERY, _("by any channel")), *((c.slug, twins.flag_label(FLAGS[c])) for c in Channel)],
         initial=EVERY,
     )
     reason = forms.CharField(label=gettext_lazy("Why (kept with each event)"), required=False, max_length=500)
@@ -58,7 +58,9 @@ def no_longer_contact(model_admin: Any, request: HttpRequest, people: QuerySet[P
     return None
 
 
-def _page(model_admin: Any, request: HttpRequest, people: QuerySet[Profile], form: OptOutForm, done: int = 0) -> HttpResponse:
+def _page(
+    model_admin: Any, request: HttpRequest, people: QuerySet[Profile], form: OptOutForm, done: int = 0
+) -> HttpResponse:
     across = request.POST.get("select_across") == "1"
     number = None if across else len(request.POST.getlist(helpers.ACTION_CHECKBOX_NAME))
     context = {
@@ -82,7 +84,3 @@ def _told(done: int) -> str:
         "%(n)d profiles were opted out. Those who already were keep their date.",
         done,
     ) % {"n": done}
-
-
-def _by(channel: Channel) -> str:
-    return str(Profile._meta.get_field(FLAGS[channel]).verbose_name)

@@ -32,12 +32,13 @@ from profiles.models import Act, Address, ConsentEvent, Profile, Service, Source
 BOXES: dict[str, Channel | None] = {f"no_contact_{flag}": channel for channel, flag in FLAGS.items()}
 
 
-Boxes = type(
+Boxes: Any = type(
     "Boxes",
     (forms.Form,),
     {
         box: forms.BooleanField(
-            label=Profile._meta.get_field(FLAGS[channel]).verbose_name, required=False, show_hidden_initial=True,
+            label=Profile._meta.get_field(FLAGS[channel]).verbose_name,  # type: ignore[union-attr]
+            required=False, show_hidden_initial=True,
             widget=UnfoldBooleanWidget,
         )
         for box, channel in BOXES.items()
@@ -61,7 +62,9 @@ class ProfileForm(forms.ModelForm, Boxes):
     lift_reason = forms.CharField(
         label=gettext_lazy("Why this person may be contacted again"), required=False,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
-        help_text=gettext_lazy("Needed to untick a box or to subscribe again somebody who left: what did they ask, when, how?"),
+        help_text=gettext_lazy(
+            "Needed to untick a box, or to subscribe somebody again who has left: what did they ask, when, how?"
+        ),
     )  # fmt: skip
 
     class Meta:
@@ -73,12 +76,13 @@ class ProfileForm(forms.ModelForm, Boxes):
         profile = self.instance
         for box, channel in BOXES.items():
             self.fields[box].initial = getattr(profile, FLAGS[channel])
+        services: Any = self.fields["subscribed_to"]
         if profile.pk:
             mine = profile.subscriptions.values("service")
-            self.fields["subscribed_to"].queryset = Service.objects.open() | Service.objects.filter(pk__in=mine)
-            self.fields["subscribed_to"].initial = list(profile.subscriptions.values_list("service_id", flat=True))
+            services.queryset = Service.objects.open() | Service.objects.filter(pk__in=mine)
+            services.initial = list(profile.subscriptions.values_list("service_id", flat=True))
         else:
-            self.fields["subscribed_to"].queryset = Service.objects.open()
+            services.queryset = Service.objects.open()
 
     def clean_country(self) -> str:
         country = self.cleaned_data["country"].upper()
@@ -97,7 +101,8 @@ class ProfileForm(forms.ModelForm, Boxes):
         wanted = set(found.get("subscribed_to") or ())
         self.joined = sorted((s for s in wanted if str(s.pk) not in shown), key=lambda s: s.pk)
         gone = shown - {str(s.pk) for s in wanted}
-        self.left = list(self.fields["subscribed_to"].queryset.filter(pk__in=gone))
+        services: Any = self.fields["subscribed_to"]
+        self.left = list(services.queryset.filter(pk__in=gone))
         again = self._who_left_before()
         if self.unticked or again:
             self._check_lift()

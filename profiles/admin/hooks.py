@@ -1,7 +1,7 @@
 """What applications above add to these pages. They may import this one; it may not import them.
 
-    from profiles.admin import hooks
-    hooks.sections.append(lambda request, profile: render_to_string(...))
+from profiles.admin import hooks
+hooks.sections.append(lambda request, profile: render_to_string(...))
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -70,5 +70,3 @@ class WordingAdmin(ReadOnlyAdmin):
 
 def profile_url(pk: int) -> str:
     return reverse("admin:profiles_profile_change", args=[pk])
-
-

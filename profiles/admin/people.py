@@ -34,10 +34,11 @@ class OptedOutFilter(admin.SimpleListFilter):
     parameter_name = "opted_out"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [(flag, Profile._meta.get_field(flag).verbose_name) for flag in FLAGS.values()]
+        return [(flag, twins.flag_label(flag)) for flag in FLAGS.values()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Profile]) -> QuerySet[Profile]:
-        return queryset.filter(**{self.value(): True}) if self.value() in FLAGS.values() else queryset
+        flag = self.value()
+        return queryset.filter(**{flag: True}) if flag and flag in FLAGS.values() else queryset
 
 
 class SubscribedFilter(admin.SimpleListFilter):
@@ -105,7 +106,7 @@ class ProfileAdmin(BaseAdmin):
         return super().get_queryset(request).prefetch_related(Prefetch("addresses", first_emails, to_attr="emails"))
 
     def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Profile], search_term: str
+        self, request: HttpRequest, queryset: Any, search_term: str
     ) -> tuple[QuerySet[Profile], bool]:
         """Look an address up by its digest, which is indexed; anything else in the folded search text."""
         if not search_term.strip():

@@ -80,6 +80,5 @@ class BrandAdmin(BaseAdmin):
 
     @admin.display(description=gettext_lazy("Colour"))
     def swatch(self, brand: Brand) -> SafeString:
-        return format_html(
-            '<svg class="c-swatch" role="img" aria-label="{0}"><rect width="100%" height="100%" fill="{0}"/></svg>', brand.color
-        )
+        square = '<svg class="c-swatch" role="img" aria-label="{0}"><rect width="100%" height="100%" fill="{0}"/></svg>'
+        return format_html(square, brand.color)
