@@ -193,6 +193,9 @@ def opt_out_address(
                 act = Act.UNSUBSCRIBE if service else Act.OPT_OUT
                 more = _of_service(service) if service else {"channel": flag}
                 evidence.event(act, at, digest=digest, **more).save()
+            # Somebody may have been given the address meanwhile: an import holds the table until it commits.
+            people = list(Profile.objects.having(digest).values_list("pk", flat=True))
+        if not people:
             return Change()
         if service:
             return unsubscribe(people, service, evidence=evidence, at=at)
@@ -200,11 +203,18 @@ def opt_out_address(
 
 
 def forget_kept_opt_out(
-    digest: bytes, *, service: Service | None, flag: Channel | None = None, evidence: Evidence, at: datetime
+    digest: bytes,
+    *,
+    service: Service | None,
+    flag: Channel | None = None,
+    keeping: Iterable[Channel] = (),
+    evidence: Evidence,
+    at: datetime,
 ) -> bool:
     """Forget the opt-out of exactly this scope that is kept for an address; return whether there was one.
 
-    Only for the person, who has just proven that the address is theirs. Call it in a transaction.
+    Only for the person, who has just proven that the address is theirs. Call it in a transaction. `keeping` are the
+    channels that stay opted out when the opt-out of every channel is forgotten.
     """
     if evidence.source not in LIFTERS:
         raise LiftRefused(evidence.source)
@@ -215,22 +225,35 @@ def forget_kept_opt_out(
     if gone:
         more = _of_service(service) if service else {"channel": flag}
         evidence.event(Act.OPT_IN, at, digest=digest, **more).save()
+        for channel in keeping:
+            ErasedOptOut.objects.get_or_create(digest=digest, channel=channel, service_id=ErasedOptOut.EVERY)
+            evidence.event(Act.OPT_OUT, at, digest=digest, channel=channel).save()
     return bool(gone)
 
 
 def apply_erased_opt_outs(profiles: Iterable[int], *, at: datetime) -> Change:
     """Opt out newly made profiles whose address opted out while nobody had it. Call it when addresses are added."""
-    ids = list(profiles)
+    held = Address.objects.filter(profile__in=list(profiles)).values_list("profile_id", "digest")
+    return apply_erased_opt_outs_of(held, at=at)
+
+
+def apply_erased_opt_outs_of(held: Iterable[tuple[int, bytes | memoryview]], *, at: datetime) -> Change:
+    """Do the same for these (profile, digest of an address) pairs only, in a number of queries that does not grow."""
+    people: dict[bytes, set[int]] = {}
+    for profile, digest in held:
+        people.setdefault(bytes(digest), set()).add(profile)
+    scopes: dict[tuple[int, int], set[int]] = {}
+    for kept in ErasedOptOut.objects.filter(digest__in=list(people)):
+        scopes.setdefault((kept.channel, kept.service_id), set()).update(people[bytes(kept.digest)])
+    services = Service.objects.in_bulk([service for _channel, service in scopes if service])
+    evidence = Evidence(source=Source.ERASURE)
     changed: set[int] = set()
-    held = ErasedOptOut.objects.filter(digest__in=Address.objects.filter(profile__in=ids).values("digest"))
-    for kept in held:
-        people = Address.objects.filter(profile__in=ids, digest=kept.digest).values_list("profile_id", flat=True)
-        evidence = Evidence(source=Source.ERASURE)
-        if kept.service_id == ErasedOptOut.EVERY:
-            channel = Channel(kept.channel) if kept.channel else None
-            changed |= set(opt_out(people, channel=channel, evidence=evidence, at=at).profiles)
-        elif service := Service.objects.filter(pk=kept.service_id).first():
-            changed |= set(unsubscribe(people, service, evidence=evidence, at=at).profiles)
+    for (channel, service_id), ids in sorted(scopes.items()):
+        if service_id == ErasedOptOut.EVERY:
+            flag = Channel(channel) if channel else None
+            changed.update(opt_out(ids, channel=flag, evidence=evidence, at=at).profiles)
+        elif service := services.get(service_id):
+            changed.update(unsubscribe(ids, service, evidence=evidence, at=at).profiles)
     return Change(sorted(changed))
 
 

@@ -1,5 +1,6 @@
 """What can go wrong with people and their consent. The docstring of each error is its message."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -28,4 +29,11 @@ class TokenRefused(ValueError):
 
 
 class ImportRefused(ValueError):
-    """The file as a whole cannot be read; nothing was imported."""
+    """The file as a whole cannot be read. The code is stored; its words are put in a language when they are read."""
+
+    def __init__(self, code: str, words: Any, details: Mapping[str, str | int]) -> None:
+        super().__init__(code)
+        self.code, self.words, self.details = code, words, details
+
+    def __str__(self) -> str:
+        return str(self.words) % self.details

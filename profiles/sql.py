@@ -23,3 +23,14 @@ def lock_digests(values: Iterable[bytes], *, shared: bool = False) -> None:
         cursor.execute(
             f"SELECT {function}(n) FROM unnest(%s::bigint[]) WITH ORDINALITY AS t(n, i) ORDER BY i", [numbers]
         )
+
+
+def hold_erased_opt_outs() -> None:
+    """Let nobody keep or forget an erased opt-out until the transaction ends.
+
+    For a batch that adds thousands of addresses: a lock on each would fill PostgreSQL's table of locks. An opt-out
+    that waits for the batch then sees its people.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE profiles_erasedoptout IN SHARE MODE")

@@ -1,11 +1,34 @@
 """Tasks about people: each is one call."""
 
 from celery import shared_task
+from django.conf import settings
 from django.utils import timezone
 
-from . import consent
+from . import consent, imports
+from .models import ImportJob
 
 
 @shared_task
 def expire_subscriptions() -> None:
     consent.expire_subscriptions(timezone.now())
+
+
+@shared_task
+def check_import(job_id: int) -> None:
+    """Say what an import would do."""
+    imports.check(job_id, clock=timezone.now)
+
+
+@shared_task
+def run_import(job_id: int) -> None:
+    """Import for a while; ring again if there is more."""
+    if imports.run(job_id, clock=timezone.now, budget=settings.TASK_BUDGET):
+        run_import.delay(job_id)
+
+
+@shared_task
+def resume_imports() -> None:
+    """Ring for the imports whose ring, or whose worker, was lost."""
+    for job_id, state in imports.waiting(timezone.now()):
+        task = run_import if state == ImportJob.State.RUNNING else check_import
+        task.delay(job_id)

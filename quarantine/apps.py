@@ -5,3 +5,10 @@ from django.utils.translation import gettext_lazy as _
 class QuarantineConfig(AppConfig):
     name = "quarantine"
     verbose_name = _("Addresses left out")
+
+    def ready(self) -> None:
+        from profiles import left_out
+
+        from .blocking import blocked_digests
+
+        left_out.decided_by(blocked_digests)

@@ -1,0 +1,20 @@
+"""Import people from CSV files: in batches that survive a kill, and never lifting an opt-out.
+
+    job = receive(file, name="people.csv", options=Options(provenance="Fair of May", basis="consent"), at=now)
+    check(job.pk, clock=timezone.now)      what it would do: counts on the job, an ImportNote per error and remark
+    confirm(job.pk)
+    run(job.pk, clock=timezone.now)        do it
+
+files    bytes to records            columns  the header              lines    cells to what they say about a person
+people   the rules, in memory        store    the database            scratch  the memory of a dry run
+jobs     states, leases, batches     words    codes to sentences
+"""
+
+from .files import Sheet
+from .jobs import Options, check, confirm, give_up, receive, resume, run, stop, waiting
+from .words import note_words, refusal, unpacked
+
+__all__ = [
+    "Options", "Sheet", "check", "confirm", "give_up", "note_words", "receive", "refusal", "resume", "run", "stop",
+    "unpacked", "waiting",
+]  # fmt: skip

@@ -1,0 +1,134 @@
+"""What an import says: codes are stored, words are chosen when somebody reads them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext_lazy as _
+
+from profiles.addresses import Flaw
+from profiles.errors import ImportRefused
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What is the matter, and what to do about it."""
+
+    message: "_StrOrPromise"
+    remedy: "_StrOrPromise"
+
+
+_FLAWS: Mapping[str, "_StrOrPromise"] = {
+    Flaw.EMAIL: _("This email address cannot be read."),
+    Flaw.DISPLAY_NAME: _("This email address cannot be read."),
+    Flaw.TOO_LONG: _("This email address cannot be read."),
+    Flaw.PHONE_NO_COUNTRY: _("This phone number cannot be read."),
+    Flaw.PHONE: _("This phone number cannot be read."),
+}
+
+NOTES: Mapping[str, Words] = {
+    # The line as a whole.
+    "nul": Words(_("This line holds a zero byte."), _("Remove it, or save the file again from where it comes.")),
+    "quotes": Words(
+        _("A quotation mark is in the wrong place, or a cell is much too long."),
+        _("Put the whole cell between quotation marks and double those inside it."),
+    ),
+    "too_many_cells": Words(
+        _("This line has more cells than the first line has columns."),
+        _("Put cells that hold the delimiter between quotation marks."),
+    ),
+    "too_few_cells": Words(
+        _("This line has fewer cells than the first line has columns."),
+        _("Give each column its delimiter, also where the cell is empty."),
+    ),
+    "long_cell": Words(_("A cell of this line is much too long."), _("Shorten it, and check the quotation marks.")),
+    "unreadable": Words(_("Some characters of this line cannot be read."), _("Save the file as CSV UTF-8.")),
+    "nobody": Words(
+        _("This line does not say who it is about."), _("Give an identifier (external_id) or an email address.")
+    ),
+    # A cell.
+    "too_long": Words(_("This cell is too long."), _("Shorten it.")),
+    "bad_language": Words(_("This is not a language code."), _("Write a code such as fr or en.")),
+    "bad_country": Words(_("This is not a country code."), _("Write the code of two letters, such as FR or GB.")),
+    "bad_date": Words(_("This date cannot be read."), _("Write the year, the month and the day, such as 1980-12-31.")),
+    "bad_time_zone": Words(_("This time zone is not known."), _("Write its name, such as Europe/Paris.")),
+    "bad_flag": Words(_("This is neither yes nor no."), _("Write yes or no, or leave the cell empty.")),
+    "email_of_another": Words(
+        _("This email address belongs to another profile than this identifier."),
+        _("Correct the address or the identifier, or leave the address empty."),
+    ),
+    "known_as_another": Words(
+        _("This email address belongs to a person who has another identifier."),
+        _("Use the identifier that this person already has, or another address."),
+    ),
+    # Remarks: the line was applied.
+    "lift_ignored": Words(
+        _("This person does not want to be contacted: the file cannot change that."),
+        _("Nothing to do. Only the person, or an operator who writes down why, can lift an opt-out."),
+    ),
+    "unsubscribed_before": Words(
+        _("This person unsubscribed before: not subscribed again."),
+        _("Nothing to do. The person can subscribe again on a public page."),
+    ),
+    "erased_opt_out": Words(
+        _("This person opted out before being erased: opted out again."),
+        _("Nothing to do. The person can opt in again on a public page."),
+    ),
+    "left_out": Words(
+        _("This address is left out of every delivery."),
+        _("Nothing to do. If it works again, release it in the addresses left out."),
+    ),
+}
+
+REFUSALS: Mapping[str, "_StrOrPromise"] = {
+    "missing": _("The file is no longer there. Upload it again."),
+    "empty": _("The file is empty. Its first line must name the columns, such as: external_id,first_name,email."),
+    "not_text": _("The file is a spreadsheet or an archive. Save it as CSV and try again."),
+    "too_big": _("The file has more than %(limit)s bytes. Cut it into smaller ones."),
+    "no_known_column": _(
+        "The first line must name the columns, such as: external_id,first_name,email. This one begins with “%(value)s”."
+    ),
+    "unknown_column": _("Column %(position)s, “%(value)s”, is not known. Rename or remove it. Known: %(known)s."),
+    "unnamed_column": _("Column %(position)s has no name in the first line. Name or remove it."),
+    "duplicate_column": _("Column %(position)s, “%(value)s”, comes twice. Remove one of the two."),
+    "bad_attribute": _(
+        "Column %(position)s, “%(value)s”: after “attributes.” comes a name of at most 50 letters, digits, hyphens and"
+        " underscores."
+    ),
+    "no_identity": _("There is neither a column external_id nor a column email: nobody could be recognised. Add one."),
+    "too_many_columns": _("The first line has more than %(limit)s columns. Remove those that are not needed."),
+    "open_quote": _("Line %(line)s: a quotation mark opens a cell that does not end where it should. Close it."),
+    "long_line": _("Line %(line)s is too long. Check its line breaks and quotation marks."),
+    "no_provenance": _("Say where these people come from, and the lawful basis on which they may be written to."),
+    "no_lines": _("The file names its columns but holds no people. Check that it is the right one."),
+    "database": _("The database refused person %(position)s of the file or one soon after. Those before are imported."),
+}
+
+
+def refusal(code: str, **details: str | int) -> ImportRefused:
+    """Return the error that refuses a file, to be raised."""
+    return ImportRefused(code, REFUSALS[code], details)
+
+
+def packed(error: ImportRefused) -> str:
+    """Return a refusal as it is stored in a job, without a language."""
+    return json.dumps({"code": error.code, **error.details})
+
+
+def unpacked(message: str) -> ImportRefused | None:
+    """Return the refusal that a job stored, if any."""
+    if not message:
+        return None
+    details = json.loads(message)
+    return refusal(details.pop("code"), **details)
+
+
+def note_words(code: str) -> Words:
+    """Return the words of a note; a code of a former version comes back as itself."""
+    if code in _FLAWS:
+        return Words(_FLAWS[code], Flaw(code).remedy)
+    return NOTES.get(code) or Words(code, "")
