@@ -1,6 +1,6 @@
 """The addresses of Campaign: the back-office under /admin/, the public pages under their own."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
-urlpatterns = [path("admin/", admin.site.urls)]
+urlpatterns = [path("admin/", admin.site.urls), path("", include("landing.urls"))]

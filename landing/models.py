@@ -1,5 +1,7 @@
 """Public pages that marketers publish, and the requests that people make on them."""
 
+from datetime import datetime
+from enum import Enum, auto
 from typing import Any, Self
 
 from django.db import models
@@ -28,6 +30,15 @@ class PageState(models.TextChoices):
     CLOSED = "closed", _("Closed")
 
 
+class Availability(Enum):
+    """What a visitor finds at the address of a page."""
+
+    NOWHERE = auto()
+    NOT_YET = auto()
+    OPEN = auto()
+    OVER = auto()
+
+
 class LandingPageQuerySet(models.QuerySet["LandingPage"]):
     @staticmethod
     def open_q(at: Any) -> Q:
@@ -39,7 +50,7 @@ class LandingPageQuerySet(models.QuerySet["LandingPage"]):
         )
 
     def open(self, at: Any) -> Self:
-        return self.filter(self.open_q(at))
+        return self.filter(self.open_q(at)).exclude(service__archived_at__isnull=False)
 
 
 class LandingPage(models.Model):
@@ -80,6 +91,7 @@ class LandingPage(models.Model):
         verbose_name = _("public page")
         verbose_name_plural = _("public pages")
         ordering = ["name"]
+        permissions = [("publish_landingpage", _("Can publish and close a public page"))]
         constraints = [
             models.CheckConstraint(
                 condition=~Q(kind__in=[Kind.SUBSCRIPTION, Kind.UNSUBSCRIPTION]) | Q(service__isnull=False),
@@ -92,6 +104,19 @@ class LandingPage(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def availability(self, at: datetime) -> Availability:
+        """Say what a visitor finds at a moment; the same rule as `open_q`."""
+        if self.state == PageState.DRAFT or self.published is None:
+            return Availability.NOWHERE
+        archived = self.service is not None and self.service.archived_at is not None
+        if self.state == PageState.CLOSED or archived or (self.closes_at and self.closes_at <= at):
+            return Availability.OVER
+        return Availability.NOT_YET if self.opens_at and self.opens_at > at else Availability.OPEN
+
+    @property
+    def is_opt_out(self) -> bool:
+        return self.kind in (Kind.UNSUBSCRIPTION, Kind.OPT_OUT_ALL)
 
     @property
     def public_address(self) -> str:
@@ -108,6 +133,7 @@ class LandingPageVersion(models.Model):
     introduction = models.JSONField(default=dict)
     agreement = models.JSONField(default=dict)
     ask_name = models.BooleanField(default=True)
+    double_opt_in = models.BooleanField(default=True)
     published_at = models.DateTimeField()
     published_by = models.CharField(max_length=150, blank=True)
 

@@ -1,0 +1,164 @@
+"""Opting in, in two steps: a request that a visitor typed, and the press of a button by whoever reads that mailbox.
+
+    ask(form, ...)        store the request: the only trace of a person who has not confirmed
+    handle(at)            post the message with the button, once a day at most for an address
+    confirm(pending, ...) make the profile and the subscription, and note what the person was told
+    purge(at)             forget the requests that nobody confirmed
+
+Confirming proves that the address is the person's. Only then is anything lifted: the opt-out kept for this very
+service, an entry of the address that the person had asked for, and, when they tick its box, the opt-out of the channel.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils.translation import override
+
+from profiles import consent, outbox
+from profiles.blacklist import FLAGS
+from profiles.channels import Channel
+from profiles.consent import Evidence
+from profiles.models import ErasedOptOut, Profile
+from profiles.outbox import Link
+from profiles.tokens import Purpose
+from quarantine import escalation
+from quarantine.models import Cause, QuarantinedAddress, Status
+
+from . import wording
+from .models import Kind, LandingPage, PendingOptIn
+from .notices import subscribed_before, tell_subscribed
+from .reconciliation import oldest, oldest_or_new
+from .requests import each_unhandled, evidence_of, words_of
+
+VIEW = "landing:confirm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """From where somebody acts on a page, and in which language they read it."""
+
+    ip: str
+    user_agent: str
+    language: str
+
+
+def validity() -> timedelta:
+    """Return for how long a request can be confirmed."""
+    return timedelta(hours=settings.CONFIRMATION_HOURS)
+
+
+def handle(at: datetime) -> int:
+    """Act on the opt-in requests that nobody has acted on yet; return on how many."""
+    return each_unhandled(PendingOptIn.objects.all(), _handle, at=at)
+
+
+def purge(at: datetime) -> int:
+    """Forget the requests whose time is over, confirmed or not: the ledger has what was confirmed."""
+    return PendingOptIn.objects.filter(expires_at__lte=at).delete()[0]
+
+
+def stays_off(pending: PendingOptIn) -> bool:
+    """Say whether the person would stay opted out of the channel after confirming, unless they tick the box.
+
+    Only for whoever has the link that was mailed to them.
+    """
+    page = pending.version.page
+    if page.kind != Kind.SUBSCRIPTION:
+        return False
+    channel, found = Channel(page.channel), oldest(bytes(pending.digest))
+    if found is not None:
+        return bool(found.blacklisted or getattr(found, FLAGS[channel]))
+    kept = Q(channel__in=[ErasedOptOut.EVERY, channel], service_id=ErasedOptOut.EVERY)
+    return ErasedOptOut.objects.filter(kept, digest=pending.digest).exists()
+
+
+def confirm(pending: PendingOptIn, *, visit: Visit, lift: bool, at: datetime) -> bool:
+    """Do what a request asked for, once; return False when it is over, or was confirmed before."""
+    with transaction.atomic():
+        waiting = PendingOptIn.objects.filter(pk=pending.pk, confirmed_at=None, expires_at__gt=at)
+        if not waiting.update(confirmed_at=at, lift_channel=lift):
+            return False
+        evidence = evidence_of(pending, ip=visit.ip, user_agent=visit.user_agent)
+        page, digest = pending.version.page, bytes(pending.digest)
+        if page.kind == Kind.SUBSCRIPTION and page.service:
+            consent.forget_kept_opt_out(digest, service=page.service, evidence=evidence, at=at)
+        profile = _opt_in(pending, evidence, at)
+        if page.kind == Kind.OPT_IN:
+            _lift_channel(profile, page, digest, evidence, at)
+        elif lift:
+            _lift_channel(profile, page, digest, _told_of_the_box(evidence, page, visit), at)
+        _write_again(page, digest, evidence, at)
+    return True
+
+
+def _handle(pending: PendingOptIn, *, at: datetime) -> None:
+    """Post the message to confirm; where none is asked for, do at once what was asked, and lift nothing."""
+    if pending.expires_at <= at:
+        return
+    version, digest = pending.version, bytes(pending.digest)
+    if not version.double_opt_in:
+        _opt_in(pending, evidence_of(pending), at)
+        return
+    outbox.post(
+        "confirm_opt_in", address=pending.address, digest=digest, brand=version.page.brand,
+        service=version.page.service, language=pending.language, at=at, requested=True,
+        link=Link(view=VIEW, purpose=Purpose.CONFIRM_OPT_IN, subject=pending.pk),
+        dedupe=f"confirm:{digest.hex()}:{at:%Y%m%d}",
+    )  # fmt: skip
+
+
+def _opt_in(pending: PendingOptIn, evidence: Evidence, at: datetime) -> int:
+    """Make or find the profile, subscribe it, note its agreement; return its id."""
+    page, digest, language = pending.version.page, bytes(pending.digest), pending.language
+    profile = oldest_or_new(
+        Channel(page.channel), pending.address, first_name=pending.first_name, last_name=pending.last_name,
+        language=language, at=at,
+    )  # fmt: skip
+    agreement = words_of(pending.version, language).agreement
+    if pending.agreed and agreement:
+        consent.agree(profile, consent.cite(agreement, language), evidence=evidence, at=at)
+    service = page.service if page.kind == Kind.SUBSCRIPTION else None
+    if service is None or _left_for_good(digest, service.pk):
+        return profile
+    first = not subscribed_before(profile, service)
+    if consent.subscribe([profile], service, evidence=evidence, at=at) and first:
+        tell_subscribed(profile, service, address=pending.address, digest=digest, language=language, at=at)
+    return profile
+
+
+def _left_for_good(digest: bytes, service: int) -> bool:
+    """Say whether an opt-out from the service is kept for the address: what nobody has confirmed does not lift it."""
+    return ErasedOptOut.objects.filter(digest=digest, service_id=service).exists()
+
+
+def _lift_channel(profile: int, page: LandingPage, digest: bytes, evidence: Evidence, at: datetime) -> None:
+    """Lift the opt-out of the page's channel, and of no other.
+
+    Where every channel is off, the others stay off one by one. The same goes for what is kept for the address.
+    """
+    channel = Channel(page.channel)
+    others = [other for other in Channel if other != channel]
+    if Profile.objects.filter(pk=profile, blacklisted=True).exists():
+        for other in others:
+            consent.opt_out([profile], channel=other, evidence=evidence, at=at)
+        consent.opt_in([profile], channel=None, evidence=evidence, at=at)
+    consent.opt_in([profile], channel=channel, evidence=evidence, at=at)
+    consent.forget_kept_opt_out(digest, service=None, flag=channel, evidence=evidence, at=at)
+    consent.forget_kept_opt_out(digest, service=None, keeping=others, evidence=evidence, at=at)
+
+
+def _told_of_the_box(evidence: Evidence, page: LandingPage, visit: Visit) -> Evidence:
+    with override(visit.language):
+        box = wording.lift(Channel(page.channel), page.brand.name)
+    return replace(evidence, wording_id=consent.cite(box, visit.language).pk, language=visit.language)
+
+
+def _write_again(page: LandingPage, digest: bytes, evidence: Evidence, at: datetime) -> None:
+    """Use an address again that its owner had asked us not to use; no other cause is theirs to lift."""
+    asked = QuarantinedAddress.objects.filter(
+        channel=page.channel, digest=digest, status=Status.QUARANTINED, cause=Cause.PERSON
+    )
+    escalation.release(asked, evidence=evidence, at=at)

@@ -1,0 +1,108 @@
+"""The one form of a public page: an address, perhaps a name, perhaps a box to agree."""
+
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.forms.utils import ErrorDict
+from django.http import QueryDict
+from django.utils.translation import gettext as _
+
+from profiles import addresses
+from profiles.addresses import ReadAddress
+from profiles.channels import Channel
+from profiles.digests import digest
+
+from . import limits
+from .models import LandingPage, LandingPageVersion
+from .wording import Words
+
+# Named so that a browser does not fill it in for people, and a robot does.
+TRAP = "company_site"
+_INPUTS = {
+    Channel.EMAIL: {"type": "email", "autocomplete": "email", "inputmode": "email", "spellcheck": "false"},
+    Channel.SMS: {"type": "tel", "autocomplete": "tel"},
+    Channel.PHONE: {"type": "tel", "autocomplete": "tel"},
+}
+
+
+class PageForm(forms.Form):
+    """What a visitor fills in. Errors say what to do, and are tied to their field for screen readers."""
+
+    read: ReadAddress
+
+    def __init__(
+        self,
+        page: LandingPage,
+        content: LandingPage | LandingPageVersion,
+        words: Words,
+        data: QueryDict | None = None,
+        *,
+        at: datetime,
+    ) -> None:
+        super().__init__(data, auto_id="%s", label_suffix="")
+        self.page, self.at, self.channel = page, at, Channel(page.channel)
+        self.fields["address"] = forms.CharField(
+            label=_address_label(self.channel), max_length=addresses.MAX_LENGTH, widget=_input(self.channel),
+            error_messages={"required": _("Write your address.")},
+        )  # fmt: skip
+        if content.ask_name and not page.is_opt_out:
+            self.fields["first_name"] = _name(_("First name (optional)"), "given-name")
+            self.fields["last_name"] = _name(_("Last name (optional)"), "family-name")
+        if words.agreement:
+            self.fields["agreed"] = forms.BooleanField(
+                label=words.agreement,
+                error_messages={"required": _("Tick this box if you agree. Without it, nothing can be sent to you.")},
+            )
+
+    def clean_address(self) -> str:
+        """Return the address as typed; refuse one that cannot be read, and say how to write it."""
+        self.read = addresses.read(self.channel, self.cleaned_data["address"], country=settings.DEFAULT_COUNTRY)
+        if self.read.flaw:
+            raise forms.ValidationError(self.read.flaw.remedy)
+        return self.read.value
+
+    @property
+    def digest(self) -> bytes:
+        return digest(self.channel, self.read.key)
+
+    @property
+    def seems_robotic(self) -> bool:
+        """Say whether the form was filled in as no person does: the hidden field, or in no time."""
+        fresh = limits.is_fresh(self.data.get("stamp", ""), self.page.pk, at=self.at)
+        return bool(self.data.get(TRAP)) or not fresh
+
+    @property
+    def stamp(self) -> str:
+        return limits.seal_stamp(self.page.pk, at=self.at)
+
+    def full_clean(self) -> None:
+        """Clean, then tell each field with an error where its error is read, and put the cursor into the first."""
+        super().full_clean()
+        errors: ErrorDict = self.errors if self.is_bound else ErrorDict()
+        for number, name in enumerate(name for name in self.fields if name in errors):
+            attrs = self.fields[name].widget.attrs
+            attrs |= {"aria-invalid": "true", "aria-describedby": f"{name}-error"}
+            if number == 0:
+                attrs["autofocus"] = True
+
+
+def _address_label(channel: Channel) -> str:
+    if channel == Channel.EMAIL:
+        return _("Email address")
+    return _("Phone number, with its country code") if channel in (Channel.SMS, Channel.PHONE) else _("Address")
+
+
+def _input(channel: Channel) -> forms.TextInput:
+    attrs: dict[str, Any] = dict(_INPUTS.get(channel, {}))
+    widget = forms.TextInput(attrs={**attrs, "autocapitalize": "none"})
+    widget.input_type = str(attrs.pop("type", "text"))
+    widget.attrs.pop("type", None)
+    return widget
+
+
+def _name(label: str, autocomplete: str) -> forms.CharField:
+    return forms.CharField(
+        label=label, required=False, max_length=100, widget=forms.TextInput(attrs={"autocomplete": autocomplete})
+    )

@@ -1,0 +1,103 @@
+"""Publishing and closing pages, and the pages that exist without anybody making them.
+
+    publish(page, by=..., at=...)   what is on the page now becomes what visitors see
+    close(page)                     visitors are told that it is over, or are sent elsewhere
+    default_pages(service, ...)     the two pages of a service: subscribe, unsubscribe
+
+Visitors never see a draft: they see the version made at the last publication, which is kept, because people agree
+to what a version says.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from django.db import connections, transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from profiles.models import Brand, Service
+
+from .models import Kind, LandingPage, LandingPageVersion, PageState
+
+STOP_SLUG = "stop"
+# A stand-in, until somebody fills in who writes: example.org is reserved (RFC 2606), so nothing can reach anybody.
+PLACEHOLDER = {"sender_name": "Campaign", "sender_email": "news@example.org", "contact": "news@example.org"}
+
+
+def publish(page: LandingPage, *, by: str = "", at: datetime) -> LandingPageVersion:
+    """Make what is on a page now what visitors see, from now on."""
+    with transaction.atomic():
+        locked = LandingPage.objects.select_for_update(of=("self",)).get(pk=page.pk)
+        last = locked.versions.aggregate(last=Max("number"))["last"] or 0
+        version = LandingPageVersion.objects.create(
+            page=locked, number=last + 1, title=locked.title, introduction=locked.introduction,
+            agreement=locked.agreement, ask_name=locked.ask_name, double_opt_in=locked.double_opt_in,
+            published_at=at, published_by=by,
+        )  # fmt: skip
+        locked.published, locked.state = version, PageState.PUBLISHED
+        locked.save(update_fields=["published", "state"])
+    page.published, page.state = version, PageState.PUBLISHED
+    return version
+
+
+def close(page: LandingPage) -> bool:
+    """Close a published page; return False when it was not published."""
+    closed = LandingPage.objects.filter(pk=page.pk, state=PageState.PUBLISHED).update(state=PageState.CLOSED)
+    if closed:
+        page.state = PageState.CLOSED
+    return bool(closed)
+
+
+def has_changes(page: LandingPage) -> bool:
+    """Say whether the page differs from what visitors see."""
+    version = page.published
+    fields = ("title", "introduction", "agreement", "ask_name", "double_opt_in")
+    return version is None or any(getattr(page, name) != getattr(version, name) for name in fields)
+
+
+def default_pages(service: Service, *, by: str = "", at: datetime) -> list[LandingPage]:
+    """Make and publish the pages of a service; those that it has already are left as they are.
+
+    A private service has no page to subscribe on.
+    """
+    made = [(Kind.UNSUBSCRIPTION, f"stop-{service.name}")]
+    if service.is_public:
+        made.append((Kind.SUBSCRIPTION, service.name))
+    pages = []
+    for kind, slug in made:
+        if service.pages.filter(kind=kind).exists():
+            continue
+        page = LandingPage.objects.create(
+            name=f"{service.name}: {kind.label}"[:100], slug=_free(slug), kind=kind, brand=service.brand,
+            service=service, channel=service.channel,
+        )  # fmt: skip
+        publish(page, by=by, at=at)
+        pages.append(page)
+    return pages
+
+
+def make_defaults(using: str = "default", **_: Any) -> None:
+    """Make a brand and the page on which everything can be stopped, where there are none. After each migration."""
+    tables = set(connections[using].introspection.table_names())
+    if not {model._meta.db_table for model in (Brand, LandingPage, LandingPageVersion)} <= tables:
+        return  # a migration backwards
+    with transaction.atomic(using=using):
+        brand = Brand.objects.order_by("pk").first() or Brand.objects.create(
+            name="Campaign", postal_address="", **PLACEHOLDER
+        )
+        known = LandingPage.objects.filter(kind=Kind.OPT_OUT_ALL) | LandingPage.objects.filter(slug=STOP_SLUG)
+        if not known.exists():
+            page = LandingPage.objects.create(
+                name="Stop everything", slug=STOP_SLUG, kind=Kind.OPT_OUT_ALL, brand=brand
+            )
+            publish(page, at=timezone.now())
+
+
+def _free(slug: str) -> str:
+    """Return an address that no page has: the one wanted, else with a number."""
+    slug, number = slug[:70], 1
+    wanted = slug
+    while LandingPage.objects.filter(slug=wanted).exists():
+        number += 1
+        wanted = f"{slug}-{number}"
+    return wanted

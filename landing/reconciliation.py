@@ -1,0 +1,63 @@
+"""Who is meant by an address: an opt-out touches every profile that has it, an opt-in the oldest one, or a new one."""
+
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from profiles import address_book, consent
+from profiles.channels import Channel
+from profiles.models import Address, Profile
+
+from .models import Kind, OptOutRequest
+from .notices import tell_unsubscribed
+from .requests import each_unhandled, evidence_of
+
+KEPT = timedelta(days=1)  # a request that has been handled, for as long as somebody may ask what became of it
+
+
+def handle_opt_outs(at: datetime) -> int:
+    """Act on the typed opt-outs that nobody has acted on yet; return how many."""
+    return each_unhandled(OptOutRequest.objects.all(), _opt_out, at=at)
+
+
+def purge_opt_outs(at: datetime) -> int:
+    """Delete the typed opt-outs that were handled a day ago; the ledger has what they did."""
+    return OptOutRequest.objects.filter(handled_at__lte=at - KEPT).delete()[0]
+
+
+def oldest(digest: bytes) -> Profile | None:
+    """Return the oldest profile that has an address."""
+    return Profile.objects.having(digest).order_by("pk").first()
+
+
+def oldest_or_new(channel: Channel, text: str, *, first_name: str, last_name: str, language: str, at: datetime) -> int:
+    """Return the oldest profile that has an address, with its blanks filled in, or a new one with that address.
+
+    An opt-out that was kept for the address applies to a new profile. Call it in a transaction.
+    """
+    given = {"first_name": first_name, "last_name": last_name, "language": language}
+    address = Address.make(channel, text)
+    found = oldest(bytes(address.digest))
+    if found is None:
+        profile = Profile.objects.create(**given)
+        address_book.change(profile, saved=[address], at=at)
+        return int(profile.pk)
+    blanks = {name: value for name, value in given.items() if value and not getattr(found, name)}
+    if blanks:
+        for name, value in blanks.items():
+            setattr(found, name, value)
+        found.save(update_fields=[*blanks, "updated_at"])
+        found.refresh_search()
+    return int(found.pk)
+
+
+def _opt_out(request: OptOutRequest, *, at: datetime) -> None:
+    """Opt out everybody who has the address: from the service of the page, or from everything."""
+    page, digest = request.version.page, bytes(request.digest)
+    service = page.service if page.kind == Kind.UNSUBSCRIPTION else None
+    with transaction.atomic():
+        change = consent.opt_out_address(
+            Channel(page.channel), digest, service=service, evidence=evidence_of(request), at=at
+        )
+        if service:
+            tell_unsubscribed(change, service, digest=digest, language=request.language, at=at)

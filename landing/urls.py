@@ -1,0 +1,16 @@
+"""Public addresses: short, and telling nothing about who opens them."""
+
+from django.urls import path, re_path
+
+from . import views
+
+app_name = "landing"
+urlpatterns = [
+    path("p/<slug:slug>/", views.page, name="page"),
+    path("o/<str:token>/", views.opt_out, name="opt_out"),
+    # Without a slash at its end, so that no redirect can come between a mail program and its answer.
+    path("u/<str:token>", views.one_click, name="one_click"),
+    path("c/<str:token>/", views.confirm, name="confirm"),
+    path("undo/<str:token>/", views.undo, name="undo"),
+    re_path(r"^accent/(?P<code>[0-9a-f]{6})\.css$", views.accent, name="accent"),
+]

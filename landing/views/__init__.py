@@ -1,0 +1,8 @@
+"""What the public sees: a page shows, a press of its button acts."""
+
+from .confirming import confirm
+from .leaving import one_click, opt_out, undo
+from .pages import page
+from .style import accent
+
+__all__ = ["accent", "confirm", "one_click", "opt_out", "page", "undo"]

@@ -1,0 +1,103 @@
+"""The pages that marketers publish: shown, previewed, and their form received."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+
+from landing import limits, wording
+from landing.double_opt_in import validity
+from landing.forms import TRAP, PageForm
+from landing.models import (
+    Availability,
+    LandingPage,
+    LandingPageVersion,
+    OptOutRequest,
+    PendingOptIn,
+)
+from landing.tasks import handle_requests
+from profiles.ring import ring
+
+from .base import not_found, posted, public, say, show, visit
+
+
+@public(index=True)
+def page(request: HttpRequest, slug: str) -> HttpResponse:
+    """Show a page and receive its form. The answer is the same for all: one row is stored, a task does the rest."""
+    found = LandingPage.objects.select_related("brand", "service", "published").filter(slug=slug).first()
+    if found is None:
+        return not_found(request)
+    if "preview" in request.GET:
+        return _preview(request, found)
+    at = timezone.now()
+    available = found.availability(at)
+    if available == Availability.NOWHERE or found.published is None:
+        return not_found(request)
+    if available != Availability.OPEN:
+        return _not_open(request, found, available)
+    words = wording.words(found, found.published)
+    if request.method != "POST":
+        return _form(request, found, words, PageForm(found, found.published, words, at=at))
+    return _receive(request, found, found.published, words)
+
+
+def _receive(
+    request: HttpRequest, page: LandingPage, version: LandingPageVersion, words: wording.Words
+) -> HttpResponse:
+    at = timezone.now()
+    form = PageForm(page, version, words, posted(request), at=at)
+    if not form.is_valid():
+        return _form(request, page, words, form, status=422)
+    if form.seems_robotic:
+        return _form(request, page, words, form, status=422, again=True)
+    told = visit(request)
+    if not limits.has_room(told.ip):
+        return say(
+            request, page.brand, status=429, title=_("Please try again later"),
+            text=_("Many forms have come from your network within an hour. Yours has not been recorded."),
+        )  # fmt: skip
+    request_row: dict[str, Any] = {
+        "version": version, "address": form.cleaned_data["address"], "digest": form.digest, "created_at": at,
+        "language": told.language, "ip": told.ip, "user_agent": told.user_agent,
+    }  # fmt: skip
+    if page.is_opt_out:
+        OptOutRequest.objects.create(**request_row)
+    else:
+        PendingOptIn.objects.create(
+            **request_row, expires_at=at + validity(), agreed=form.cleaned_data.get("agreed", False),
+            first_name=form.cleaned_data.get("first_name", ""), last_name=form.cleaned_data.get("last_name", ""),
+        )  # fmt: skip
+    ring(handle_requests)
+    return show(request, "received", page.brand, {"outcome": wording.outcome(page, version)})
+
+
+def _form(
+    request: HttpRequest, page: LandingPage, words: wording.Words, form: PageForm, *, status: int = 200, **more: Any
+) -> HttpResponse:
+    values = {"page": page, "words": words, "form": form, "trap": TRAP, **more}
+    return show(request, "page", page.brand, values, status=status)
+
+
+def _not_open(request: HttpRequest, page: LandingPage, available: Availability) -> HttpResponse:
+    if available == Availability.NOT_YET:
+        day = date_format(timezone.localtime(page.opens_at), "DATE_FORMAT")
+        text = _("It opens on %(day)s.") % {"day": day}
+        return say(request, page.brand, title=_("This page is not open yet"), text=text)
+    if page.redirect_url:
+        return HttpResponseRedirect(page.redirect_url)
+    return say(
+        request, page.brand, status=410, title=_("This page is closed"),
+        text=_("It no longer takes requests. If you need anything, write to us."),
+    )  # fmt: skip
+
+
+def _preview(request: HttpRequest, page: LandingPage) -> HttpResponse:
+    """Show the draft to those who may see it in the back-office; for everybody else there is no such page."""
+    user: Any = request.user
+    if not (user.is_authenticated and user.is_staff and user.has_perm("landing.view_landingpage")):
+        return not_found(request)
+    words = wording.words(page, page)
+    form = PageForm(page, page, words, at=timezone.now())
+    return _form(request, page, words, form, preview=True)
