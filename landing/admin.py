@@ -1,0 +1,202 @@
+"""Public pages in the admin: write a draft, look at it, publish it, close it, and see who has asked for what."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.decorators import display
+
+from profiles.addresses import mask
+from profiles.admin import hooks
+from profiles.admin_base import BaseAdmin
+from profiles.channels import Channel
+from profiles.models import Service
+
+from . import publishing
+from .models import Kind, LandingPage, PageState, PendingOptIn
+
+TONES = {PageState.DRAFT: "info", PageState.PUBLISHED: "success", PageState.CLOSED: "warning"}
+OF_A_SERVICE = (Kind.SUBSCRIPTION, Kind.UNSUBSCRIPTION)
+# What the requests that people made on a page are about: it stays as it was when they made them.
+FIXED_ONCE_PUBLISHED = ("slug", "kind", "service")
+
+
+class LandingPageForm(forms.ModelForm):
+    class Meta:
+        model = LandingPage
+        fields = (
+            "name", "kind", "brand", "service", "slug", "title", "introduction", "agreement", "ask_name",
+            "double_opt_in", "opens_at", "closes_at", "redirect_url",
+        )  # fmt: skip
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean() or {}
+        kind, service = found.get("kind", self.instance.kind), found.get("service", self.instance.service)
+        if kind in OF_A_SERVICE:
+            if service is None and "service" in self.fields:
+                self.add_error("service", _("Choose the service that this page is about."))
+        elif "service" in found:
+            service = found["service"] = None
+        self.instance.channel = service.channel if service else Channel.EMAIL
+        if kind == Kind.SUBSCRIPTION and service and service.channel != Channel.EMAIL and found.get("double_opt_in"):
+            self.add_error("double_opt_in", _("This service is not sent by email. Untick this box."))
+        opens, closes = found.get("opens_at"), found.get("closes_at")
+        if opens and closes and closes <= opens:
+            self.add_error("closes_at", _("Choose a moment after the opening."))
+        return found
+
+
+@admin.register(LandingPage)
+class LandingPageAdmin(BaseAdmin):
+    form = LandingPageForm
+    ordering = ("name",)
+    list_display = ("name", "kind", "shown_state", "service", "public_link")
+    list_filter = ("state", "kind")
+    list_select_related = ("service", "brand", "published")
+    search_fields = ("name", "slug")
+    change_form_outer_before_template = "admin/landing/before.html"
+    change_form_outer_after_template = "admin/landing/after.html"
+    fieldsets = (
+        (None, {"fields": ("name", ("kind", "service"), ("brand", "slug"))}),
+        (
+            gettext_lazy("Texts"),
+            {
+                "fields": ("title", "introduction", "agreement", ("ask_name", "double_opt_in")),
+                "description": gettext_lazy("Where you leave a text empty, visitors read Campaign's own."),
+            },
+        ),
+        (gettext_lazy("When"), {"fields": (("opens_at", "closes_at"), "redirect_url")}),
+    )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: LandingPage | None = None) -> tuple[str, ...]:
+        return FIXED_ONCE_PUBLISHED if obj and obj.published_id else ()
+
+    def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> dict[str, Sequence[str]]:
+        return {} if obj else {"slug": ("name",)}
+
+    def has_delete_permission(self, request: HttpRequest, obj: LandingPage | None = None) -> bool:
+        """Deny once published: people have agreed to what it says. Close it instead."""
+        return (obj is None or obj.published_id is None) and super().has_delete_permission(request, obj)
+
+    def has_publish_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("landing.publish_landingpage"))
+
+    @display(description=gettext_lazy("state"), label=TONES)
+    def shown_state(self, page: LandingPage) -> tuple[str, str]:
+        return page.state, page.get_state_display()
+
+    @admin.display(description=gettext_lazy("Public address"))
+    def public_link(self, page: LandingPage) -> SafeString | str:
+        if page.state != PageState.PUBLISHED:
+            return "—"
+        return format_html('<a class="c-link" href="{0}">{0}</a>', page.public_address)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        return [
+            path("<int:pk>/publish/", view(self.publish_view), name="landing_publish"),
+            path("<int:pk>/close/", view(self.close_view), name="landing_close"),
+            *super().get_urls(),
+        ]
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
+        page = kwargs.get("obj")
+        if page is not None:
+            context["versions"] = list(page.versions.order_by("-number")[:50])
+            context["changed"] = publishing.has_changes(page)
+            # The draft is shown where the page will be, under the policy of public pages.
+            context["preview_url"] = reverse("landing:page", args=[page.slug]) + "?preview"
+            context["may_publish"] = self.has_publish_permission(request)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def publish_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Make the draft what visitors see."""
+        page = self._pressed(request, pk)
+        if page is not None:
+            version = publishing.publish(page, by=request.user.get_username(), at=timezone.now())
+            self.log_change(request, page, _("Published version %(number)d.") % {"number": version.number})
+            messages.success(
+                request, _("Published. Visitors see it at %(address)s.") % {"address": page.public_address}
+            )
+        return self._back(pk)
+
+    def close_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Take no more requests on a page."""
+        page = self._pressed(request, pk)
+        if page is not None and publishing.close(page):
+            self.log_change(request, page, _("Closed."))
+            messages.success(request, _("Closed. Visitors are told so. You can publish it again."))
+        return self._back(pk)
+
+    def _pressed(self, request: HttpRequest, pk: int) -> LandingPage | None:
+        """Return the page whose button was pressed; None for a mere visit, which changes nothing."""
+        if request.method != "POST":
+            return None
+        if not self.has_publish_permission(request):
+            raise PermissionDenied
+        return get_object_or_404(LandingPage, pk=pk)
+
+    def _back(self, pk: int) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:landing_landingpage_change", args=[pk]))
+
+
+@admin.register(PendingOptIn)
+class PendingOptInAdmin(BaseAdmin):
+    """Who has asked and not confirmed yet. To be read only: nobody can confirm for somebody else."""
+
+    list_display = ("created_at", "masked", "page", "language", "progress", "expires_at")
+    list_select_related = ("version__page",)
+    fields = ("created_at", "masked", "page", "language", "ip", "user_agent", "progress", "expires_at")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return self.fields
+
+    @admin.display(description=gettext_lazy("Address"))
+    def masked(self, pending: PendingOptIn) -> str:
+        return mask(Channel(pending.version.page.channel), pending.address)
+
+    @admin.display(description=gettext_lazy("Public page"))
+    def page(self, pending: PendingOptIn) -> str:
+        return f"{pending.version.page} ({pending.version.number})"
+
+    @admin.display(description=gettext_lazy("State"))
+    def progress(self, pending: PendingOptIn) -> str:
+        if pending.confirmed_at:
+            return _("Confirmed")
+        if pending.handled_at is None:
+            return _("Just received")
+        return _("Waiting for the person to confirm") if pending.version.double_opt_in else _("Done")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+def links_of(service: Service) -> Sequence[tuple[str, str]]:
+    """Return the published pages of a service, for its own page."""
+    pages = service.pages.filter(state=PageState.PUBLISHED).select_related("brand").order_by("kind")
+    return [(page.get_kind_display(), page.public_address) for page in pages]
+
+
+def make_pages(request: HttpRequest, service: Service) -> None:
+    """Give a new service its pages, so that people can subscribe and leave from the first day."""
+    publishing.default_pages(service, by=request.user.get_username(), at=timezone.now())
+
+
+hooks.public_links.append(links_of)
+hooks.service_added.append(make_pages)
