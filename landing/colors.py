@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 DEFAULT = "1f6f5c"
 ENOUGH = 4.5
-LIGHT_PAGE, DARK_PAGE = (255, 255, 255), (30, 33, 36)
+LIGHT_PAGE, DARK_PAGE = (246, 246, 244), (30, 33, 36)  # the hardest backgrounds of public.css
 Color = tuple[int, int, int]
 
 
