@@ -18,7 +18,7 @@ from django.contrib.admin import ShowFacets
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import PAGE_VAR, SEARCH_VAR
 from django.core.paginator import Page, Paginator
-from django.db.models import JSONField, QuerySet
+from django.db.models import JSONField, QuerySet, URLField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
@@ -136,6 +136,7 @@ class BaseAdmin(ModelAdmin):
     ordering: tuple[str, ...] = ("-pk",)
     sortable_by: tuple[str, ...] = ()
     compressed_fields = True
+    empty_value_display = "—"
     list_filter_sheet = False
     private_search = False
     # Fields {language: text} that take one line; the others are given several.
@@ -146,6 +147,8 @@ class BaseAdmin(ModelAdmin):
         if isinstance(db_field, JSONField) and validate_texts in db_field.validators:
             lines = 1 if db_field.name in self.one_line_texts else 4
             return db_field.formfield(form_class=TextsField, lines=lines)
+        if isinstance(db_field, URLField):
+            kwargs["assume_scheme"] = "https"
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.template.loader import render_to_string
+from django.utils.formats import number_format
 from django.utils.safestring import SafeString
 
 WIDTH, HEIGHT = 600, 160
@@ -36,8 +37,13 @@ class Point:
 def bars(title: str, rows: Sequence[Bar]) -> SafeString:
     """Draw one horizontal bar per row, the longest over the full width."""
     top = max((row.value for row in rows), default=0) or 1
-    shown = [(row, round(100 * row.value / top, 2)) for row in rows]
+    shown = [(row, grouped(row.value), round(100 * row.value / top, 2)) for row in rows]
     return render_to_string("admin/plots/bars.html", {"title": title, "rows": shown})
+
+
+def grouped(number: int) -> str:
+    """Return a number with the separators of the reader's language, such as 12,000."""
+    return str(number_format(number, force_grouping=True))
 
 
 def line(title: str, points: Sequence[Point]) -> SafeString:
@@ -45,5 +51,5 @@ def line(title: str, points: Sequence[Point]) -> SafeString:
     top = max((point.value for point in points), default=0) or 1
     step = WIDTH / max(len(points) - 1, 1)
     path = " ".join(f"{n * step:.1f},{HEIGHT - HEIGHT * point.value / top:.1f}" for n, point in enumerate(points))
-    context = {"title": title, "points": points, "path": path, "top": top, "width": WIDTH, "height": HEIGHT}
+    context = {"title": title, "points": points, "path": path, "top": grouped(top), "width": WIDTH, "height": HEIGHT}
     return render_to_string("admin/plots/line.html", context)

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from profiles.addresses import mask
 from profiles.channels import Channel
+from profiles.models import Source
 
 
 class Status(models.IntegerChoices):
@@ -126,3 +127,8 @@ class QuarantineEvent(models.Model):
 
     def __str__(self) -> str:
         return self.get_after_display()
+
+    @property
+    def source_label(self) -> str:
+        """Return the words for where the change came from."""
+        return str(Source(self.source).label) if self.source in Source.values else self.source

@@ -49,7 +49,8 @@ class Report:
 def look(profiles: Collection[int]) -> Consequences:
     """Return what `opt_out_everywhere` would touch. Three queries."""
     chosen = tuple(Profile.objects.filter(pk__in=profiles).order_by("pk"))
-    held = tuple(Address.objects.filter(profile__in=profiles).order_by("profile", "channel", "position"))
+    rows = Address.objects.filter(profile__in=profiles).order_by("-profile", "channel", "-position")
+    held = tuple({(row.channel, bytes(row.digest)): row for row in rows}.values())[::-1]  # one of each, the oldest
     if not held:
         return Consequences(chosen, held, (), False)
     same = Address.objects.filter(twins.same_q(held)).exclude(profile__in=profiles)

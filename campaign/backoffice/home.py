@@ -14,14 +14,16 @@ from django.utils.translation import ngettext
 
 from deliveries.models import Delivery, Lease, LogStatus, State
 from profiles.models import ImportJob
+from profiles.plots import grouped
 
 LATEST = 8
 LOOKED_AT = 100  # the deliveries among which trouble is looked for: the newest
 RECENT = timedelta(days=14)
+THINNEST = 0.8  # hundredths of a bar: one refused message of a million is still seen
 # What a bar shows of a delivery: status → tone, in the order of the bar.
 TONES = {
     LogStatus.SENT: "good",
-    LogStatus.PENDING: "plain",
+    LogStatus.PENDING: "soft",
     LogStatus.RETRY: "wait",
     LogStatus.IN_DOUBT: "wait",
     LogStatus.FAILED: "bad",
@@ -53,9 +55,9 @@ class Row:
     delivery: Delivery
     url: str
     tone: str
-    sent: int
-    left_out: int
-    targeted: int
+    sent: str
+    left_out: str
+    targeted: str
     parts: Sequence[tuple[str, float, float]]
 
 
@@ -87,11 +89,11 @@ def _alerts(deliveries: Sequence[Delivery], counts: dict[int, dict[str, int]]) -
         unknown = counts.get(delivery.current_run_id or 0, {}).get(LogStatus.IN_DOUBT.counter, 0)
         if unknown:
             told = ngettext(
-                "%(delivery)s: the outcome of %(n)d message is unknown",
-                "%(delivery)s: the outcome of %(n)d messages is unknown",
+                "%(delivery)s: the outcome of %(n)s message is unknown",
+                "%(delivery)s: the outcome of %(n)s messages is unknown",
                 unknown,
             )
-            found.append(Alert(told % {**words, "n": unknown}, delivery_url(delivery.pk)))
+            found.append(Alert(told % {**words, "n": grouped(unknown)}, delivery_url(delivery.pk)))
         if delivery.state == State.FAILED:
             found.append(Alert(_("%(delivery)s: the analysis failed") % words, delivery_url(delivery.pk), "bad"))
         if delivery.state == State.PAUSED:
@@ -113,11 +115,12 @@ def _row(delivery: Delivery, counts: dict[str, int]) -> Row:
     for status, tone in TONES.items():
         width = 100 * counts.get(status.counter, 0) / total
         if width:
-            parts.append((tone, round(start, 2), round(width, 2)))
+            parts.append((tone, round(start, 2), max(round(width, 2), THINNEST)))
         start += width
     left_out = counts.get("excluded", 0) + counts.get("suppressed", 0)
     tone = STATE_TONES.get(State(delivery.state), "")
-    return Row(delivery, delivery_url(delivery.pk), tone, counts.get("sent", 0), left_out, sum(counts.values()), parts)
+    sent, all_of_them = grouped(counts.get("sent", 0)), grouped(sum(counts.values()))
+    return Row(delivery, delivery_url(delivery.pk), tone, sent, grouped(left_out), all_of_them, parts)
 
 
 def _jobs(request: HttpRequest) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -17,12 +18,11 @@ from django.utils.safestring import SafeString
 from deliveries import explain
 from deliveries.explain import ChannelVerdict, Evidence, Explained
 from deliveries.models import LogStatus, Reason
-from profiles import twins
-from profiles.admin.people import states_of
+from profiles.admin.twins import states_of, twins_of
 from profiles.models import ConsentEvent, Profile, Wording
 from quarantine.models import QuarantinedAddress, QuarantineEvent, Status
 
-from .timeline import Cursor, dates_of, labels_of, read, source_label
+from .timeline import Cursor, dates_of, labels_of, read
 
 DELIVERIES_SHOWN = 10
 _LEFT_OUT = {LogStatus.EXCLUDED, LogStatus.SUPPRESSED}
@@ -71,8 +71,8 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
         "moments": moments,
         "older": older,
         "is_first_page": "before" not in request.GET,
-        "certain": twins.certain([pk]),
-        "possible": twins.possible([pk]),
+        **twins_of(pk),
+        "language": dict(settings.LANGUAGES).get(profile.language, profile.language),
         "may_opt_out": request.user.has_perms(["profiles.change_profile", "quarantine.add_quarantinedaddress"]),
     }
     return TemplateResponse(request, "admin/backoffice/person.html", {**admin.site.each_context(request), **context})
@@ -129,13 +129,13 @@ class _Prover:
         self.until: dict[int, datetime | None] = {}
         if entries:
             changes = QuarantineEvent.objects.filter(entry_id__in=entries, after=Status.QUARANTINED).order_by("pk")
-            self.sources = dict(changes.values_list("entry_id", "source"))
+            self.sources = {event.entry_id: event.source_label for event in changes}
             self.until = dict(QuarantinedAddress.objects.filter(pk__in=entries).values_list("pk", "release_at"))
 
     def __call__(self, reason: Reason, evidence: Evidence | None) -> Proof:
         rule = str(reason.label)
         if evidence is None:
             return Proof(rule, None)
-        source = evidence.source or source_label(self.sources.get(evidence.entry or 0, ""))
+        source = evidence.source or self.sources.get(evidence.entry or 0, "")
         wording = self.wordings.get(evidence.event or 0, "")
         return Proof(rule, evidence, source, wording, self.until.get(evidence.entry or 0))

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from deliveries import explain
 from deliveries.explain import Explained
 from deliveries.models import AnalysisRun, Delivery, LogStatus
-from profiles.models import Act, Address, ConsentEvent, Source
+from profiles.models import Act, Address, ConsentEvent
 from quarantine.models import QuarantinedAddress, QuarantineEvent, Status
 
 SIZE = 20
@@ -96,7 +96,7 @@ def _addresses(profile: int, before: int | None) -> list[Moment]:
     return [
         Moment(
             event.at, _("%(address)s: %(state)s") % {"address": values[event.entry_id], "state": _state(event)},
-            source_label(event.source), event.actor_name, event.note, "address", event.pk, event.entry_id,
+            event.source_label, event.actor_name, event.note, "address", event.pk, event.entry_id,
         )
         for event in events.order_by("-pk")[: SIZE + 1]
     ]  # fmt: skip
@@ -145,7 +145,3 @@ def entries_of(held: Sequence[Address]) -> list[QuarantinedAddress]:
     digests = {bytes(address.digest) for address in held}
     channels = {address.channel for address in held}
     return list(QuarantinedAddress.objects.filter(channel__in=channels, digest__in=digests)) if digests else []
-
-
-def source_label(source: str) -> str:
-    return str(Source(source).label) if source in Source.values else source

@@ -66,7 +66,6 @@ def _page(
     context = {
         **model_admin.admin_site.each_context(request),
         "title": _("No longer contact…"),
-        "opts": model_admin.opts,
         "form": form,
         "across": across,
         "number": number,

@@ -10,11 +10,13 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.forms import PaginationInlineFormSet
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminExpandableTextareaWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldBooleanWidget,
@@ -37,7 +39,7 @@ Boxes: Any = type(
     (forms.Form,),
     {
         box: forms.BooleanField(
-            label=Profile._meta.get_field(FLAGS[channel]).verbose_name,  # type: ignore[union-attr]
+            label=capfirst(Profile._meta.get_field(FLAGS[channel]).verbose_name),  # type: ignore[union-attr]
             required=False, show_hidden_initial=True,
             widget=UnfoldBooleanWidget,
         )
@@ -52,7 +54,7 @@ class ProfileForm(forms.ModelForm, Boxes):
     user: Any = None
 
     language = forms.ChoiceField(
-        label=gettext_lazy("language"), choices=[("", "—"), *settings.LANGUAGES], required=False,
+        label=gettext_lazy("Language"), choices=[("", "—"), *settings.LANGUAGES], required=False,
         widget=UnfoldAdminSelectWidget,
     )  # fmt: skip
     subscribed_to = forms.ModelMultipleChoiceField(
@@ -129,8 +131,19 @@ class ProfileForm(forms.ModelForm, Boxes):
         return bool(field.to_python(sent)) if name in BOXES else sent
 
 
+class AddressText(forms.CharField):
+    """An address of one or several lines; browsers send CRLF, which must not look like a change."""
+
+    widget = UnfoldAdminExpandableTextareaWidget(attrs={"rows": 1})
+
+    def to_python(self, value: Any) -> str:
+        return (super().to_python(value) or "").replace("\r\n", "\n")
+
+
 class AddressForm(forms.ModelForm):
     """One address as it is typed; its key, digest and validity are computed. One that is left alone is not judged."""
+
+    value = AddressText(label=gettext_lazy("Address"), max_length=500)
 
     class Meta:
         model = Address

@@ -1,6 +1,5 @@
 """The pages of a profile: who it is, what they no longer want, where they can be reached, what happened."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
@@ -25,6 +24,7 @@ from profiles.models import Address, ConsentEvent, Profile, Service, Subscriptio
 
 from . import bulk, hooks
 from .forms import BOXES, AddressForm, AddressFormSet, ProfileForm
+from .twins import ShownTwin, shown, states_of, twins_of
 
 EVENTS_SHOWN = 20
 
@@ -213,7 +213,7 @@ def apply_consent(request: HttpRequest, form: Any, at: Any) -> None:
 
 def tell_twins(request: HttpRequest, profile: Profile) -> None:
     """Say which other profiles share the addresses of one that has just been opted out."""
-    found = twins.certain([profile.pk])
+    found = shown(twins.certain([profile.pk]))
     if not found:
         messages.info(request, _("Only this profile was opted out. No other profile has one of its addresses."))
         return
@@ -226,31 +226,22 @@ def tell_twins(request: HttpRequest, profile: Profile) -> None:
     messages.warning(request, told)
 
 
-def _twin_line(twin: twins.Twin) -> tuple[str, str, str]:
+def _twin_line(twin: ShownTwin) -> tuple[str, str, str]:
     url = reverse("admin:profiles_profile_change", args=[twin.profile.pk])
-    return url, str(twin.profile), ", ".join(twin.opted_out_of) or _("still written to")
+    return url, str(twin.profile), _("still written to") if twin.written_to else _("not written to there")
 
 
 def story(request: HttpRequest, profile: Profile) -> dict[str, Any]:
     """Return what the page shows around the form: twins, the latest events, what the applications above add."""
     events = list(ConsentEvent.objects.filter(profile_id=profile.pk).order_by("-pk")[: EVENTS_SHOWN + 1])
     return {
-        "certain": twins.certain([profile.pk]),
-        "possible": twins.possible([profile.pk]),
+        **twins_of(profile.pk),
         "events": events[:EVENTS_SHOWN],
         "more_events": len(events) > EVENTS_SHOWN,
         "everywhere_url": url_or_none("admin:quarantine_person", profile.pk),
         "person_url": url_or_none("admin:person", profile.pk),
         "sections": [section(request, profile) for section in hooks.sections],
     }
-
-
-def states_of(rows: Sequence[Address]) -> dict[int, SafeString]:
-    """Return what the applications above say about addresses, by their id."""
-    found: dict[int, SafeString] = {}
-    for states in hooks.address_states:
-        found.update(states(rows))
-    return found
 
 
 def address_q(text: str) -> Q:

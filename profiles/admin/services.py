@@ -29,7 +29,7 @@ class ServiceAdmin(BaseAdmin):
     search_fields = ("name",)
     readonly_fields = ("public_pages", "subscribers")
     fieldsets = (
-        (None, {"fields": ("label", "description", "name", ("brand", "channel"), ("is_public", "validity_days"))}),
+        (None, {"fields": ("label", "description", "name", ("brand", "channel"), "is_public", "validity_days")}),
         (gettext_lazy("Messages"), {"fields": ("on_subscribe", "on_unsubscribe")}),
     )
     of_existing = (gettext_lazy("Public pages and people"), {"fields": ("public_pages", "subscribers")})

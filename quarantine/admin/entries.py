@@ -119,7 +119,6 @@ class QuarantinedAddressAdmin(BaseAdmin):
         context = {
             **self.admin_site.each_context(request),
             "title": _("Leave an address out"),
-            "opts": self.opts,
             "form": form,
             "sure": sure,
             "targets": form.targets if sure else (),
@@ -162,7 +161,6 @@ class QuarantinedAddressAdmin(BaseAdmin):
         context = {
             **self.admin_site.each_context(request),
             "title": _("Write to this address again?"),
-            "opts": self.opts,
             "form": form,
             "entries": entries,
             "people": holders([Target(Channel(entry.channel), bytes(entry.digest)) for entry in entries]),

@@ -90,7 +90,7 @@ class PersonView:
 
     def _page(self, request: HttpRequest, profile: Profile, step: str, context: dict[str, Any]) -> HttpResponse:
         site = self.model_admin.admin_site
-        shared = {"title": _("Opt this person out everywhere"), "opts": self.model_admin.opts, "profile": profile}
+        shared = {"title": _("Opt this person out everywhere"), "profile": profile}
         template = f"admin/quarantine/person_{step}.html"
         return TemplateResponse(request, template, {**site.each_context(request), **shared, **context})
 
