@@ -32,12 +32,7 @@ FIXED_ONCE_PUBLISHED = ("slug", "kind", "service")
 
 
 class LandingPageForm(forms.ModelForm):
-    class Meta:
-        model = LandingPage
-        fields = (
-            "name", "kind", "brand", "service", "slug", "title", "introduction", "agreement", "ask_name",
-            "double_opt_in", "opens_at", "closes_at", "redirect_url",
-        )  # fmt: skip
+    """Checked here; its fields are those of the admin."""
 
     def clean(self) -> dict[str, Any]:
         found = super().clean() or {}
@@ -77,6 +72,11 @@ class LandingPageAdmin(BaseAdmin):
         ),
         (gettext_lazy("When"), {"fields": (("opens_at", "closes_at"), "redirect_url")}),
     )
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "redirect_url":
+            kwargs["assume_scheme"] = "https"
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def get_readonly_fields(self, request: HttpRequest, obj: LandingPage | None = None) -> tuple[str, ...]:
         return FIXED_ONCE_PUBLISHED if obj and obj.published_id else ()
