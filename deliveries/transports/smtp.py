@@ -8,6 +8,7 @@ far it got: before the final dot the message was not accepted and may be tried a
 import contextlib
 import re
 import smtplib
+import socket
 import ssl
 
 from django.conf import settings
@@ -66,6 +67,10 @@ class SmtpTransport:
                 )
             else:
                 connection = smtplib.SMTP(settings.EMAIL_HOST, settings.EMAIL_PORT, timeout=settings.EMAIL_TIMEOUT)
+            # The final dot goes in a packet of its own: without this it waits for the receiving side's delayed
+            # acknowledgement of the message, 40 ms each time (RFC 896 and RFC 1122 section 4.2.3.2 together).
+            if connection.sock:
+                connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._connection = connection
             connection.ehlo_or_helo_if_needed()
             if settings.EMAIL_USE_TLS:  # required: a server that does not offer it gets nothing
