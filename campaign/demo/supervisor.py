@@ -22,6 +22,7 @@ HOST = "127.0.0.1"
 # An idle worker on a broker made of files takes 5 s to stop.
 PATIENCE = 10.0
 LINES_SHOWN = 15
+PYTHON = sys.executable
 WINDOWS = os.name == "nt"
 NEW_GROUP = 0x200  # CREATE_NEW_PROCESS_GROUP of Windows
 
@@ -86,21 +87,15 @@ class Supervisor:
 
     def stop(self) -> None:
         """Ask the children to end, the last one started first; after some patience, end those that have not."""
-        asked: list[Child] = []
-        # The first one is what the others lean on: it ends when they have.
-        for group in (self.children[:0:-1], self.children[:1]):
-            for child in group:
+        first, others = self.children[:1], self.children[:0:-1]
+        try:
+            _end(others)
+            _end(first)  # what the others lean on: it ends when they have
+        finally:
+            for child in self.children:
                 if not child.dead:
-                    child.process.terminate()
-                    asked.append(child)
-            until = time.monotonic() + PATIENCE
-            for child in group:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    child.process.wait(max(0.0, until - time.monotonic()))
-        for child in asked:
-            if not child.dead:
-                _kill(child.process)
-        self.children.clear()
+                    _kill(child.process)
+            self.children.clear()
 
 
 def free_port(wanted: int) -> int:
@@ -158,21 +153,32 @@ def wait_for_page(supervisor: Supervisor, url: str, *, seconds: float = 60.0) ->
 def web_command(port: int) -> list[str]:
     """Return the command of the web server: gunicorn where it runs, else Django's own."""
     if WINDOWS or importlib.util.find_spec("gunicorn") is None:
-        return [sys.executable, "manage.py", "runserver", f"{HOST}:{port}", "--noreload", "--insecure"]
+        return [PYTHON, "manage.py", "runserver", f"{HOST}:{port}", "--noreload", "--insecure"]
     return [
-        sys.executable, "-m", "gunicorn", "campaign.wsgi", "--bind", f"{HOST}:{port}", "--workers", "1",
+        PYTHON, "-m", "gunicorn", "campaign.wsgi", "--bind", f"{HOST}:{port}", "--workers", "1",
         "--threads", "8", "--graceful-timeout", "5", "--no-control-socket",
     ]  # fmt: skip
 
 
 def celery_command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "celery", "-A", "campaign", *arguments]
+    return [PYTHON, "-m", "celery", "-A", "campaign", *arguments]
 
 
 def _any_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
+
+
+def _end(children: Sequence[Child]) -> None:
+    """Ask processes to end, and wait for them, but not for ever."""
+    for child in children:
+        if not child.dead:
+            child.process.terminate()
+    until = time.monotonic() + PATIENCE
+    for child in children:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.process.wait(max(0.0, until - time.monotonic()))
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -1,0 +1,209 @@
+"""One run of the demonstration, from an empty folder to pages that answer."""
+
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, connection
+from django.urls import reverse
+
+from campaign.models import User
+from deliveries.models import Delivery
+from profiles.models import ImportJob, Profile, Service
+
+from . import catcher, caught, data, story, supervisor
+from .console import Console
+from .people import ZOE
+from .supervisor import DemoFailed, Supervisor
+
+MAIL_PORT = 1025
+
+
+def run(console: Console, *, port: int, serve: bool) -> None:
+    """Set up, do the main job, serve until Ctrl-C; raise DemoFailed with a plain reason."""
+    begun = time.monotonic()
+    if settings.ENVIRONMENT != "local":
+        raise DemoFailed("The demonstration makes accounts and people, so it runs only where CAMPAIGN_ENV is local.")
+    supervisor.require_port(port)
+    console.say("Campaign on this machine only: the people are made up, and no message leaves.")
+    password = _set_up(console)
+    if data.ready():
+        console.say(f"\nThe people of an earlier run are kept: {Profile.objects.count():,} profiles.")
+    else:
+        _bring_people_in(console)
+    mail_port = supervisor.free_port(MAIL_PORT)
+    with _terminating(), Supervisor(_logs(), _environment(port, mail_port)) as processes:
+        _start(console, processes, port, mail_port)
+        delivery, messages = _main_job(story.Teller(console, processes))
+        _suggest(console, f"http://{supervisor.HOST}:{port}", password, delivery, messages)
+        console.say(f"\nThis took {time.monotonic() - begun:.0f} s in all.")
+        if serve:
+            console.say(
+                "Everything keeps running until you press Ctrl-C. Nothing is removed then: the next run goes on."
+            )
+            _serve(processes)
+        console.say("Stopping ...")
+    console.say("Everything has stopped.")
+
+
+def _set_up(console: Console) -> str:
+    """Prepare the database and the accounts; return their password."""
+    with console.step(
+        "Preparing the database", f"{_database()}: made if it is missing, else kept and brought up to date."
+    ):
+        try:
+            call_command("migrate", verbosity=0)
+            call_command("createcachetable", verbosity=0)
+        except (DatabaseError, CommandError, OSError) as error:
+            raise DemoFailed(
+                f"The database cannot be prepared: {error}\n"
+                f"It is {_database()}. Is its server running, and may it be written to? To begin anew, choose an "
+                "empty folder: DATA_DIR=/tmp/campaign make demo"
+            ) from error
+        return data.accounts()
+
+
+def _bring_people_in(console: Console) -> None:
+    """Import the made-up people, and do to some of them what happens to real ones."""
+    with console.step(
+        "Importing about 3,000 people, subscribers of “Garden news” and “Workshops”",
+        "Each address is read, put into the form in which it is compared, and looked for; each change of\n"
+        "consent is written to the ledger. The files are in campaign/demo/data/.",
+    ):
+        news, workshops = data.services()
+        for name, service in (("people.csv", news), ("workshops.csv", workshops)):
+            job, _printed = data.import_people(name, service, keep_invalid=True)
+            console.lines(_import_line(job))
+    with console.step("Doing what happens to real addresses", "Two people share one; some came back, some complained."):
+        console.lines(f"{data.share_addresses()} people now share an address with somebody.")
+        console.lines(f"{data.leave_out()} addresses are left out: returned, complained, asked for, known as dead.")
+        console.lines(f"{data.opt_out_by_hand()} people were opted out by an operator, who wrote down why.")
+    console.say("\nImporting a file with mistakes, to show what is said about them:")
+    _job, printed = data.import_people("people_with_errors.csv", None)
+    console.lines(printed)
+
+
+def _start(console: Console, processes: Supervisor, port: int, mail_port: int) -> None:
+    with console.step("Starting four processes: mail catcher, worker, scheduler, web server", _why_four(mail_port)):
+        # WhiteNoise warns about a folder of collected files that is missing.
+        Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+        command = [supervisor.PYTHON, "-m", catcher.__name__, str(mail_port), str(caught.folder())]
+        processes.start("mail catcher", command)
+        worker = supervisor.celery_command(
+            "worker", "-P", "threads", "-c", "2", "--loglevel", "INFO", "--without-gossip"
+        )
+        processes.start("worker", [*worker, "--without-mingle"])
+        processes.start("scheduler", supervisor.celery_command("beat", "--loglevel", "INFO"))
+        processes.start("web server", supervisor.web_command(port))
+        supervisor.wait_for_port(processes, mail_port)
+        supervisor.wait_for_page(processes, f"http://{supervisor.HOST}:{port}{reverse('admin:login')}")
+
+
+def _main_job(teller: story.Teller) -> tuple[Delivery, Sequence[caught.Caught]]:
+    """Analyse a delivery, send it, and compare what was caught with what was analysed."""
+    marketer = User.objects.get(username="marketer")
+    delivery = data.delivery(Service.objects.get(name=data.NEWS))
+    with teller.console.step(
+        f"Analysing the delivery “{delivery}”",
+        "A worker gives each subscriber one line: to send, or left out with the reason. Nothing is sent yet.",
+    ):
+        run = story.analyse(teller, delivery, by=marketer)
+    expected, newest = story.to_send(run), caught.names(caught.folder())[:1]
+    with teller.console.step(
+        "Sending it",
+        "Before each message its person and address are looked at once more, under a lock: an opt-out of\n"
+        "this very moment counts. That is most of the work.",
+    ):
+        story.send(teller, delivery, run)
+        messages = story.compare(teller, delivery, expected, mark=newest[0] if newest else "")
+    return delivery, messages
+
+
+def _suggest(console: Console, base: str, password: str, delivery: Delivery, messages: Sequence[caught.Caught]) -> None:
+    """Print three things to try, each with its links."""
+    zoe = Profile.objects.get(external_id=ZOE.external_id)
+    message = next((m for m in messages if m.recipients[0].casefold() == ZOE.email.casefold()), messages[0])
+
+    def link(name: str, *arguments: Any) -> str:
+        return base + reverse(name, args=arguments)
+
+    console.say(f"\nThe back-office is at {base}{reverse('admin:index')}")
+    console.say(f"  Accounts: admin, operator, marketer. Password of all three, until the next run: {password}")
+    console.say("\nThree things to try")
+    console.say("1. As operator, stop writing to somebody by hand: choose “No longer contact” on the page of Zoé,")
+    console.say(
+        "   who has two profiles and shares her address with Marc. Then see why she won't get the next message."
+    )
+    console.say(f"   {link('admin:profiles_profile_change', zoe.pk)}")
+    console.say(f"   {link('admin:person', zoe.pk)}")
+    console.say("2. As marketer, see who was left out of this delivery and why, line by line; then prepare another.")
+    console.say(f"   {link('admin:deliveries_delivery_workspace', delivery.pk)}")
+    console.say(f"   {link('admin:deliveries_delivery_add')}")
+    console.say(f"3. As subscriber, open the message of {message.recipients[0]} and press the link that stops them;")
+    console.say("   then subscribe again on the public page, and confirm from the message that it sends.")
+    console.say(f"   {link('admin:caught_mail_message', message.name)}")
+    console.say(f"   {link('landing:page', data.NEWS)}")
+
+
+def _serve(processes: Supervisor) -> None:
+    """Wait for Ctrl-C; raise DemoFailed when a process dies."""
+    try:
+        while True:
+            time.sleep(0.5)
+            processes.check()
+    except KeyboardInterrupt:
+        return
+
+
+@contextmanager
+def _terminating() -> Iterator[None]:
+    """Treat SIGTERM as Ctrl-C, so that the children are stopped too."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _environment(port: int, mail_port: int) -> Mapping[str, str]:
+    """Return what the children get on top of ours: the mail catcher is their only way out."""
+    return {
+        "EMAIL_URL": f"smtp://{supervisor.HOST}:{mail_port}",
+        "PUBLIC_URL": f"http://{supervisor.HOST}:{port}",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _logs() -> Path:
+    return Path(settings.DATA_DIR) / "logs"
+
+
+def _database() -> str:
+    """Return what the database is, without its password."""
+    values = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"SQLite, {data.shown_path(Path(str(values['NAME'])))}"
+    return f"{connection.display_name}, {values['NAME']} on {values['HOST'] or 'this machine'}"
+
+
+def _why_four(mail_port: int) -> str:
+    return (
+        f"The catcher listens on port {mail_port} and keeps every message in {data.shown_path(caught.folder())};\n"
+        f"the others know no other way out. What they write is in {data.shown_path(_logs())}."
+    )
+
+
+def _import_line(job: ImportJob) -> str:
+    return (
+        f"{job.file_name}: {job.total:,} lines, {job.created:,} new people, {job.updated:,} changed, "
+        f"{job.subscribed:,} subscribed, {job.opted_out:,} opted out, {job.warnings:,} remarks"
+    )

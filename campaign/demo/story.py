@@ -1,0 +1,152 @@
+"""The main job of the demonstration, through the broker as in production: analysis, sending, and the proof.
+
+The analysis says who is left out and why; its lines must add up to the people targeted. The sending hands over what
+the analysis kept; the mail catcher must then hold exactly that, recipient by recipient: nobody missing, nobody twice,
+nobody who was left out.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils import timezone
+
+from deliveries import analysis, reports, sending
+from deliveries.errors import NotReady
+from deliveries.models import AnalysisRun, Delivery, DeliveryLog, LogStatus, State
+from deliveries.tasks import analyse_delivery, send_delivery
+from profiles.addresses import read
+from profiles.channels import Channel
+from profiles.ring import ring
+
+from . import caught
+from .console import Console
+from .supervisor import DemoFailed, Supervisor
+
+POLL = 0.2
+PATIENCE = 600.0  # seconds without any progress
+
+
+@dataclass(frozen=True, slots=True)
+class Teller:
+    """What the parts of the story need: where to speak, and who tells when a process has died."""
+
+    console: Console
+    supervisor: Supervisor
+
+    def wait(self, delivery: Delivery, until: set[State], progress: Callable[[], str]) -> None:
+        """Wait until a delivery reaches one of the states."""
+        last, moved = "", time.monotonic()
+        while True:
+            delivery.refresh_from_db()
+            if State(delivery.state) in until:
+                return
+            if (now := progress()) != last:
+                last, moved = now, time.monotonic()
+                self.console.progress(now)
+            self.supervisor.check()
+            if time.monotonic() - moved > PATIENCE:
+                raise DemoFailed(f"Nothing has moved for {PATIENCE:.0f} seconds: see {self.supervisor.folder}.")
+            time.sleep(POLL)
+
+
+def analyse(teller: Teller, delivery: Delivery, *, by: Any) -> AnalysisRun:
+    """Have a worker analyse the delivery, and print who is left out and why."""
+    run = analysis.start(delivery, by=by, at=timezone.now())
+    ring(analyse_delivery, delivery.pk)
+
+    def progress() -> str:
+        run.refresh_from_db()
+        return f"{reports.progress(run):.0%} analysed"
+
+    teller.wait(delivery, {State.ANALYSED, State.DRAFT, State.FAILED}, progress)
+    if delivery.state != State.ANALYSED:
+        raise DemoFailed(f"The analysis did not end well: {delivery.error or 'it was stopped'}.")
+    run.refresh_from_db()
+    found = reports.waterfall(run)
+    teller.console.table(
+        [
+            ("Targeted: subscribers of Garden news", found.targeted),
+            *((f"- {line.label}", line.first) for line in found.lines),
+            ("To send", found.to_send),
+        ]
+    )
+    _must_add_up(run, found)
+    teller.console.lines("The lines add up: those left out and those to send are the people targeted.")
+    return run
+
+
+def to_send(run: AnalysisRun) -> Counter[str]:
+    """Return the keys of the addresses that the analysis kept, as read from its rows."""
+    rows = DeliveryLog.objects.filter(run=run, status=LogStatus.PENDING)
+    return Counter(_key(address) for address in rows.values_list("address", flat=True))
+
+
+def send(teller: Teller, delivery: Delivery, run: AnalysisRun) -> None:
+    """Have a worker send what the analysis kept, and print what became of each message."""
+    try:
+        sending.start(delivery, at=timezone.now())
+    except NotReady as error:
+        raise DemoFailed("The message may not be sent: " + " ".join(error.problems)) from error
+    ring(send_delivery, delivery.pk)
+
+    def progress() -> str:
+        found = reports.outcomes(run)
+        left = found[LogStatus.PENDING] + found[LogStatus.RETRY] + found[LogStatus.HANDING_OFF]
+        return f"{found[LogStatus.SENT]:,} sent, {left:,} to go"
+
+    teller.wait(delivery, {State.FINISHED, State.STOPPED, State.PAUSED, State.FAILED}, progress)
+    if delivery.state != State.FINISHED:
+        raise DemoFailed(f"The sending did not end well, it is now “{State(delivery.state).label}”: {delivery.error}")
+    found = reports.outcomes(run)
+    teller.console.table(
+        [("Targeted", sum(found.values())), *((f"- {status.label}", number) for status, number in found.items())]
+    )
+    if sum(found.values()) != run.targeted:
+        raise DemoFailed("The outcomes do not add up to the people targeted. This is a fault of Campaign.")
+
+
+def compare(teller: Teller, delivery: Delivery, expected: Counter[str], *, mark: str) -> list[caught.Caught]:
+    """Check that the mail catcher holds what the analysis kept, no more and no less; return these messages.
+
+    What counts is the envelope: to whom the mail server was told to deliver.
+    """
+    ours = [message for message in caught.since(caught.folder(), mark) if _is_of(message, delivery)]
+    received = Counter(_key(recipient) for message in ours for recipient in message.recipients)
+    missing, unexpected = expected - received, received - expected
+    if missing or unexpected:
+        raise DemoFailed(
+            f"The mail server did not get what the analysis kept: {missing.total()} missing, "
+            f"{unexpected.total()} unexpected. Missing: {_some(missing)}. Unexpected: {_some(unexpected)}."
+        )
+    teller.console.lines(
+        f"The mail server holds {len(ours):,} messages, for exactly the {expected.total():,} addresses that the\n"
+        "analysis kept: nobody is missing, nobody got it twice, nobody who was left out got it."
+    )
+    return ours
+
+
+def _must_add_up(run: AnalysisRun, found: reports.Waterfall) -> None:
+    """Compare the table, which is read from counters, with the rows themselves."""
+    rows = DeliveryLog.objects.filter(run=run)
+    kept, targeted = rows.filter(status=LogStatus.PENDING).count(), rows.count()
+    if (kept, targeted) != (found.to_send, found.targeted) or found.left_out + kept != targeted:
+        raise DemoFailed(
+            f"The lines do not add up: {targeted:,} targeted, {found.left_out:,} left out, {kept:,} to send. "
+            "This is a fault of Campaign."
+        )
+
+
+def _is_of(message: caught.Caught, delivery: Delivery) -> bool:
+    return str(message.headers.get("Feedback-ID", "")).startswith(f"{delivery.pk}:")
+
+
+def _key(address: str) -> str:
+    """Return what two spellings of an address have in common: the wire carries domains as A-labels."""
+    return read(Channel.EMAIL, address).key
+
+
+def _some(addresses: Counter[str]) -> str:
+    return ", ".join(sorted(addresses)[:5]) or "none"
