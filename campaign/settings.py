@@ -103,7 +103,7 @@ else:
 
 CACHES = {"default": env.cache("CACHE_URL", default="dbcache://campaign_cache")}
 
-CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="filesystem://")
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="filesystem://localhost")
 if CELERY_BROKER_URL.startswith("filesystem"):
     _queue = DATA_DIR / "broker"
     for folder in ("queue", "processed", "control"):
