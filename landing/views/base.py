@@ -145,8 +145,9 @@ def _with_headers(request: HttpRequest, response: HttpResponse, language: str, *
     if not index:
         response["X-Robots-Tag"] = "noindex"
     patch_vary_headers(response, ["Accept-Language"])
-    # A malformed cookie of somebody else's makes Django send a new one: not here.
+    # Django answers a malformed CSRF cookie with a new one, and a session that has ended with one that deletes it.
     request.META.pop("CSRF_COOKIE_NEEDS_UPDATE", None)
+    request.COOKIES.pop(settings.SESSION_COOKIE_NAME, None)
     return response
 
 
