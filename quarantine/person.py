@@ -49,8 +49,10 @@ class Report:
 def look(profiles: Collection[int]) -> Consequences:
     """Return what `opt_out_everywhere` would touch. Three queries."""
     chosen = tuple(Profile.objects.filter(pk__in=profiles).order_by("pk"))
-    rows = Address.objects.filter(profile__in=profiles).order_by("-profile", "channel", "-position")
-    held = tuple({(row.channel, bytes(row.digest)): row for row in rows}.values())[::-1]  # one of each, the oldest
+    once: dict[tuple[int, bytes], Address] = {}
+    for row in Address.objects.filter(profile__in=profiles).order_by("profile", "channel", "position"):
+        once.setdefault((row.channel, bytes(row.digest)), row)
+    held = tuple(once.values())
     if not held:
         return Consequences(chosen, held, (), False)
     same = Address.objects.filter(twins.same_q(held)).exclude(profile__in=profiles)

@@ -1,6 +1,7 @@
 """Lists of the back-office never count their rows."""
 
 import re
+import secrets
 from typing import Any
 
 import pytest
@@ -9,10 +10,25 @@ from django.db import connection, models
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from campaign.models import User
+from deliveries.models import Delivery
+from landing.models import LandingPage
+from profiles import consent
 from profiles.admin_base import BaseAdmin
-from tests.factories import UserFactory
+from profiles.consent import Evidence
+from profiles.models import Brand, ConsentEvent, ImportJob, Profile, Service, Source, Wording
+from quarantine.models import QuarantinedAddress
+from tests.factories import (
+    BrandFactory,
+    DeliveryFactory,
+    LandingPageFactory,
+    ProfileFactory,
+    QuarantinedAddressFactory,
+    ServiceFactory,
+    UserFactory,
+)
 
 REGISTERED = sorted(admin.site._registry.values(), key=lambda a: a.opts.label)
 
@@ -46,6 +62,39 @@ def test_no_list_counts_its_rows(client: Client, model_admin: Any) -> None:
 def test_every_list_derives_from_the_base_admin(model_admin: Any) -> None:
     assert isinstance(model_admin, BaseAdmin)
     assert "delete_selected" not in (model_admin.actions or ())
+
+
+def one_more(model: type[models.Model]) -> None:
+    """Make one more row of a list, with the other rows that its columns show."""
+    if model in (Profile, ConsentEvent):
+        profile = ProfileFactory(sms="+33639980001")
+        evidence = Evidence(source=Source.LANDING_PAGE)
+        consent.opt_out([profile.pk], channel=None, evidence=evidence, at=timezone.now())
+    elif model is Wording:
+        consent.cite(f"Text {Wording.objects.all().order_by('-pk').first()}", "en")
+    elif model in FACTORIES:
+        FACTORIES[model]()
+
+
+FACTORIES: dict[Any, Any] = {
+    User: UserFactory,
+    Brand: lambda: BrandFactory(name=f"Brand {secrets.token_hex(4)}"),
+    Service: lambda: ServiceFactory(brand=BrandFactory(name=f"Brand {secrets.token_hex(4)}")),
+    QuarantinedAddress: QuarantinedAddressFactory,
+    Delivery: DeliveryFactory,
+    LandingPage: LandingPageFactory,
+    ImportJob: lambda: ImportJob.objects.create(file="x", file_name="people.csv", by=UserFactory()),
+}
+
+
+@pytest.mark.parametrize("model_admin", REGISTERED, ids=lambda a: a.opts.label)
+def test_a_longer_list_takes_no_more_queries(client: Client, model_admin: Any) -> None:
+    one_more(model_admin.model)
+    few = queries(client, address(model_admin.model))
+    for _n in range(5):
+        one_more(model_admin.model)
+    many = queries(client, address(model_admin.model))
+    assert len(many) <= len(few), [sql for sql in many if sql not in few]
 
 
 class SmallPages:

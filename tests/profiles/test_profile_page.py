@@ -14,7 +14,7 @@ from profiles import consent
 from profiles.channels import Channel
 from profiles.consent import Evidence
 from profiles.models import Act, ConsentEvent, Profile, Source
-from tests.factories import ProfileFactory, ServiceFactory, UserFactory, add_address
+from tests.factories import ProfileFactory, QuarantinedAddressFactory, ServiceFactory, UserFactory, add_address
 
 pytestmark = pytest.mark.django_db
 
@@ -189,6 +189,12 @@ class TestAddresses:
         rows = profile.addresses.order_by("position").values_list("position", "value")
         assert list(rows) == [(1, "zoe@example.org"), (2, "c@example.org")]
 
+    def test_of_several_lines_stay_as_they_are(self, client: Client, profile: Profile) -> None:
+        home = add_address(profile, Channel.DIRECT_MAIL, "1 rue des Lilas\n69001 Lyon")
+        save(client, profile, **{"addresses-1-value": "1 rue des Lilas\r\n69001 Lyon", "first_name": "Zoë"})
+        home.refresh_from_db()
+        assert home.value == "1 rue des Lilas\n69001 Lyon"
+
     def test_bring_back_an_opt_out_that_was_kept_without_a_profile(self, client: Client, profile: Profile) -> None:
         from profiles.digests import digest
 
@@ -212,6 +218,14 @@ class TestTwins:
         assert "Only this profile was opted out. Also has this address:" in text
         assert "Autre" in text
         assert "still written to" in text
+
+    def test_whose_address_is_left_out_are_not_said_to_be_written_to(self, client: Client, profile: Profile) -> None:
+        ProfileFactory(email="zoe@example.org")
+        (twin,) = client_page(client, profile)["certain"]
+        assert twin.written_to is True
+        QuarantinedAddressFactory(value="zoe@example.org")
+        (twin,) = client_page(client, profile)["certain"]
+        assert twin.written_to is False
 
     def test_with_one_number_by_sms_and_phone_are_certain(self, client: Client, profile: Profile) -> None:
         add_address(profile, Channel.SMS, "+33639980001")

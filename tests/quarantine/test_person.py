@@ -58,6 +58,11 @@ def test_does_everything_or_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (profile.blacklisted, ConsentEvent.objects.count()) == (False, 0)
 
 
+def test_looking_counts_an_address_once_however_many_profiles_have_it() -> None:
+    pair = [ProfileFactory(email=text) for text in ("shared@example.org", "SHARED@example.org")]
+    assert [a.value for a in look([p.pk for p in pair]).addresses] == ["shared@example.org"]
+
+
 def test_looking_names_the_others_who_lose_an_address() -> None:
     profile, other = ProfileFactory(email="shared@example.org"), ProfileFactory(email="SHARED@example.org")
     what = look([profile.pk])
