@@ -4,3 +4,4 @@ from django.contrib import admin
 from django.urls import include, path
 
 urlpatterns = [path("admin/", admin.site.urls), path("", include("landing.urls"))]
+handler404 = "landing.views.missing"

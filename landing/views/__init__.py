@@ -2,7 +2,7 @@
 
 from .confirming import confirm
 from .leaving import one_click, opt_out, undo
-from .pages import page
+from .pages import missing, page
 from .style import accent
 
-__all__ = ["accent", "confirm", "one_click", "opt_out", "page", "undo"]
+__all__ = ["accent", "confirm", "missing", "one_click", "opt_out", "page", "undo"]

@@ -43,6 +43,12 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
     return _receive(request, found, found.published, words)
 
 
+@public()
+def missing(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Answer an address that leads nowhere (Django's handler404)."""
+    return not_found(request)
+
+
 def _receive(
     request: HttpRequest, page: LandingPage, version: LandingPageVersion, words: wording.Words
 ) -> HttpResponse:
