@@ -51,6 +51,9 @@ def words(page: LandingPage, content: LandingPage | LandingPageVersion) -> Words
 
 def outcome(page: LandingPage, version: LandingPageVersion) -> Outcome:
     """Return what is said to everybody who sent the form, whoever they are."""
+    if page.kind == Kind.UNSUBSCRIPTION and page.service:
+        text = _("“%(service)s” no longer goes to this address. A message already leaving may still arrive.")
+        return Outcome(_("Done."), text % {"service": pick(page.service.label)})
     if page.is_opt_out:
         return Outcome(_("Done."), _("Messages to this address stop. A message already leaving may still arrive."))
     if not version.double_opt_in:
