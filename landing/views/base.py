@@ -32,7 +32,7 @@ View = Callable[..., HttpResponse]
 UNREADABLE = (BadRequest, SuspiciousOperation, MultiPartParserError, UnreadablePostError)
 
 
-def public(*, index: bool = False) -> Callable[[View], View]:
+def public() -> Callable[[View], View]:
     """Make a view public: GET, HEAD, POST and OPTIONS, in the visitor's language, kept by nobody, without a cookie."""
 
     def decorate(view: View) -> View:
@@ -42,7 +42,7 @@ def public(*, index: bool = False) -> Callable[[View], View]:
             language = _language(request)
             with translation.override(language):
                 response = _answer(view, request, args, kwargs)
-            return _with_headers(request, response, language, index=index)
+            return _with_headers(request, response, language)
 
         return wrapper
 
@@ -138,12 +138,11 @@ def _language(request: HttpRequest) -> str:
     return next((code for code in spoken if code in known), str(settings.LANGUAGE_CODE))
 
 
-def _with_headers(request: HttpRequest, response: HttpResponse, language: str, *, index: bool) -> HttpResponse:
+def _with_headers(request: HttpRequest, response: HttpResponse, language: str) -> HttpResponse:
     response["Content-Language"] = language
     response.headers.setdefault("Cache-Control", "no-store")
     response["Referrer-Policy"] = "no-referrer"
-    if not index:
-        response["X-Robots-Tag"] = "noindex"
+    response["X-Robots-Tag"] = "noindex"
     patch_vary_headers(response, ["Accept-Language"])
     # Django answers a malformed CSRF cookie with a new one, and a session that has ended with one that deletes it.
     request.META.pop("CSRF_COOKIE_NEEDS_UPDATE", None)

@@ -23,7 +23,7 @@ from profiles.ring import ring
 from .base import not_found, posted, public, say, show, visit
 
 
-@public(index=True)
+@public()
 def page(request: HttpRequest, slug: str) -> HttpResponse:
     """Show a page and receive its form. The answer is the same for all: one row is stored, a task does the rest."""
     found = LandingPage.objects.select_related("brand", "service", "published").filter(slug=slug).first()

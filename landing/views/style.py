@@ -5,7 +5,10 @@ from django.views.decorators.http import require_safe
 
 from landing.colors import accent as readable
 
+from .base import public
 
+
+@public()
 @require_safe
 def accent(request: HttpRequest, code: str) -> HttpResponse:
     """Return the style sheet of a colour; the colour is in its address, so it never changes."""
