@@ -21,7 +21,7 @@ from profiles.addresses import read
 from profiles.channels import Channel
 from profiles.ring import ring
 
-from . import caught
+from . import caught, oracle
 from .console import Console
 from .supervisor import DemoFailed, Supervisor
 
@@ -74,7 +74,11 @@ def analyse(teller: Teller, delivery: Delivery, *, by: Any) -> AnalysisRun:
         ]
     )
     _must_add_up(run, found)
-    teller.console.lines("The lines add up: those left out and those to send are the people targeted.")
+    _must_agree(delivery, run)
+    teller.console.lines(
+        "The lines add up: those left out and those to send are the people targeted. Going through the people\n"
+        "one by one, in plain Python, finds the same addresses to send to."
+    )
     return run
 
 
@@ -136,6 +140,16 @@ def _must_add_up(run: AnalysisRun, found: reports.Waterfall) -> None:
         raise DemoFailed(
             f"The lines do not add up: {targeted:,} targeted, {found.left_out:,} left out, {kept:,} to send. "
             "This is a fault of Campaign."
+        )
+
+
+def _must_agree(delivery: Delivery, run: AnalysisRun) -> None:
+    """Compare what the analysis kept with what the rules say when they are applied to one person after the other."""
+    kept, wanted = to_send(run), oracle.expected(delivery, at=run.at)
+    if kept != wanted:
+        raise DemoFailed(
+            "The analysis did not keep the addresses that the rules say. Left out without a reason: "
+            f"{_some(wanted - kept)}. Kept in spite of one: {_some(kept - wanted)}. This is a fault of Campaign."
         )
 
 
