@@ -88,6 +88,10 @@ class Profile(models.Model):
     class Meta:
         verbose_name = _("profile")
         verbose_name_plural = _("profiles")
+        # For twins: people of the same name born on the same day.
+        indexes = [
+            models.Index(fields=["birth_date"], name="profile_by_birth_date", condition=Q(birth_date__isnull=False))
+        ]
         permissions = [
             ("lift_opt_out", _("Can lift an opt-out")),
             ("export_profile", _("Can export profiles")),
