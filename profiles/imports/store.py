@@ -22,6 +22,8 @@ from .people import Facts, Held, People, Person, Step
 
 _VALUES = (EXTERNAL_ID, *TEXTS)
 _FLAGS = tuple(FLAG_COLUMNS)
+# The search text is made before the database fills in its defaults.
+_BLANK = dict.fromkeys(TEXTS, "") | {"birth_date": None}
 
 
 def load(lines: Collection[PersonLine], *, service: Service | None, at: datetime, lock: bool = True) -> People:
@@ -128,9 +130,8 @@ def _save_profiles(touched: Iterable[Person]) -> None:
 
 
 def _row(person: Person) -> Profile:
-    values = {name: value for name, value in person.values.items() if value is not None}
     keys = (held.key for channel in sorted(person.held) for held in person.held[channel])
-    row = Profile(pk=person.pk, attributes=person.attributes, **values)
+    row = Profile(pk=person.pk, attributes=person.attributes, **(_BLANK | person.values))
     row.search = search_text(row.full_name, row.external_id or "", *keys)
     return row
 
