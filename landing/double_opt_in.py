@@ -83,9 +83,10 @@ def confirm(pending: PendingOptIn, *, visit: Visit, lift: bool, at: datetime) ->
             return False
         evidence = evidence_of(pending, ip=visit.ip, user_agent=visit.user_agent)
         page, digest = pending.version.page, bytes(pending.digest)
+        quiet = stays_off(pending) and not lift
         if page.kind == Kind.SUBSCRIPTION and page.service:
             consent.forget_kept_opt_out(digest, service=page.service, evidence=evidence, at=at)
-        profile = _opt_in(pending, evidence, at)
+        profile = _opt_in(pending, evidence, at, quiet=quiet)
         if page.kind == Kind.OPT_IN:
             _lift_channel(profile, page, digest, evidence, at)
         elif lift:
@@ -96,11 +97,11 @@ def confirm(pending: PendingOptIn, *, visit: Visit, lift: bool, at: datetime) ->
 
 def _handle(pending: PendingOptIn, *, at: datetime) -> None:
     """Post the message to confirm; where none is asked for, do at once what was asked, and lift nothing."""
-    if pending.expires_at <= at:
+    if pending.expires_at <= at or pending.confirmed_at:
         return
     version, digest = pending.version, bytes(pending.digest)
     if not version.double_opt_in:
-        _opt_in(pending, evidence_of(pending), at)
+        _opt_in(pending, evidence_of(pending), at, quiet=stays_off(pending))
         return
     outbox.post(
         "confirm_opt_in", address=pending.address, digest=digest, brand=version.page.brand,
@@ -110,8 +111,11 @@ def _handle(pending: PendingOptIn, *, at: datetime) -> None:
     )  # fmt: skip
 
 
-def _opt_in(pending: PendingOptIn, evidence: Evidence, at: datetime) -> int:
-    """Make or find the profile, subscribe it, note its agreement; return its id."""
+def _opt_in(pending: PendingOptIn, evidence: Evidence, at: datetime, *, quiet: bool) -> int:
+    """Make or find the profile, subscribe it, note its agreement; return its id.
+
+    `quiet` is for those who stay opted out of the channel: they were told that nothing is sent to them.
+    """
     page, digest, language = pending.version.page, bytes(pending.digest), pending.language
     profile = oldest_or_new(
         Channel(page.channel), pending.address, first_name=pending.first_name, last_name=pending.last_name,
@@ -124,7 +128,7 @@ def _opt_in(pending: PendingOptIn, evidence: Evidence, at: datetime) -> int:
     if service is None or _left_for_good(digest, service.pk):
         return profile
     first = not subscribed_before(profile, service)
-    if consent.subscribe([profile], service, evidence=evidence, at=at) and first:
+    if consent.subscribe([profile], service, evidence=evidence, at=at) and first and not quiet:
         tell_subscribed(profile, service, address=pending.address, digest=digest, language=language, at=at)
     return profile
 
