@@ -21,7 +21,7 @@ from profiles import consent, outbox
 from profiles.blacklist import FLAGS
 from profiles.channels import Channel
 from profiles.consent import Evidence
-from profiles.models import ErasedOptOut, Profile
+from profiles.models import ErasedOptOut, OutboxMessage, Profile
 from profiles.outbox import Link
 from profiles.tokens import Purpose
 from quarantine import escalation
@@ -34,6 +34,7 @@ from .reconciliation import oldest, oldest_or_new
 from .requests import each_unhandled, evidence_of, words_of
 
 VIEW = "landing:confirm"
+MESSAGE_EVERY = timedelta(days=1)  # at most, to one address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +57,14 @@ def handle(at: datetime) -> int:
 
 
 def purge(at: datetime) -> int:
-    """Forget the requests whose time is over, confirmed or not: the ledger has what was confirmed."""
-    return PendingOptIn.objects.filter(expires_at__lte=at).delete()[0]
+    """Forget the requests whose time is over, confirmed or not, with their messages: the ledger has what was confirmed.
+
+    Not within a day: the row of a message is also what keeps a second one of the same day from being sent.
+    """
+    over = PendingOptIn.objects.filter(expires_at__lte=at, created_at__lte=at - MESSAGE_EVERY)
+    with transaction.atomic():
+        OutboxMessage.objects.filter(link_view=VIEW, link_subject__in=over.values("pk")).delete()
+        return over.delete()[0]
 
 
 def stays_off(pending: PendingOptIn) -> bool:

@@ -74,6 +74,8 @@ def _over(request: HttpRequest, page: LandingPage | None) -> HttpResponse:
     again = page is not None and page.availability(timezone.now()) == Availability.OPEN
     return say(
         request, page.brand if page else None, status=410, title=_("This link is no longer valid"),
-        text=_("It was valid for a limited time, and nothing has been recorded. You can ask for a new one."),
+        text=_("It was valid for a limited time, and nothing has been recorded. You can ask for a new one.")
+        if page
+        else _("It was valid for a limited time. What you confirmed with it stays; otherwise, ask for a new one."),
         again=resolve_url("landing:page", page.slug) if page and again else "",
     )  # fmt: skip
