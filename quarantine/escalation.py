@@ -53,8 +53,9 @@ def quarantine(
 ) -> int:
     """Leave addresses out of every delivery; return how many were not left out before for good.
 
-    An entry that already blocks for good keeps its cause. One that would be released by itself, or only has errors
-    noted, is turned into this one.
+    An entry that already blocks for good keeps its cause, but for a bounce when the person asks: bounces are released
+    in bulk after an outage, and the person's wish must outlast that. One that would be released by itself, or only has
+    errors noted, is turned into this one.
     """
     todo = list({(t.channel, t.digest): t for t in targets}.values())
     changed = 0
@@ -134,7 +135,8 @@ def _quarantine(
     moved: list[QuarantinedAddress] = []
     for target in targets:
         row = known.get((int(target.channel), target.digest)) or _entry(target)
-        if row.status == Status.QUARANTINED and row.release_at is None:
+        asked_now = cause == Cause.PERSON and row.cause == Cause.BOUNCE
+        if row.status == Status.QUARANTINED and row.release_at is None and not asked_now:
             continue
         if row.status == Status.ALLOWLISTED and cause not in BEATS_ALLOWLIST:
             continue

@@ -153,6 +153,8 @@ class AddressForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         self.country = country
         self.fields["position"].required = False
+        for field in self.fields.values():  # a table of inputs: the heading of a column is no label
+            field.widget.attrs["aria-label"] = field.label
         if not self.instance.pk:
             self.initial["position"] = None
 

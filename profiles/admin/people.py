@@ -30,7 +30,7 @@ EVENTS_SHOWN = 20
 
 
 class OptedOutFilter(admin.SimpleListFilter):
-    title = gettext_lazy("No longer contact")
+    title = gettext_lazy("opt-out")
     parameter_name = "opted_out"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
@@ -42,7 +42,7 @@ class OptedOutFilter(admin.SimpleListFilter):
 
 
 class SubscribedFilter(admin.SimpleListFilter):
-    title = gettext_lazy("Subscribed to")
+    title = gettext_lazy("subscription")
     parameter_name = "service"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:

@@ -38,6 +38,16 @@ def test_leaves_out_all_addresses_also_of_profiles_that_share_none() -> None:
     assert ConsentEvent.objects.filter(act=Act.QUARANTINE).count() == 6
 
 
+def test_a_wish_outlasts_a_bounce_and_leaves_a_complaint_as_it_is() -> None:
+    bounced = QuarantinedAddressFactory(value="bounced@example.org", cause=Cause.BOUNCE)
+    complained = QuarantinedAddressFactory(value="complained@example.org", cause=Cause.COMPLAINT)
+    profile = ProfileFactory(email="bounced@example.org")
+    add_address(profile, Channel.EMAIL, "complained@example.org")
+    opt_out_everywhere([profile.pk], evidence=OPERATOR, at=timezone.now())
+    bounced.refresh_from_db(), complained.refresh_from_db()
+    assert (bounced.cause, complained.cause) == (Cause.PERSON, Cause.COMPLAINT)
+
+
 def test_twice_changes_nothing_more() -> None:
     profile = ProfileFactory()
     opt_out_everywhere([profile.pk], evidence=OPERATOR, at=timezone.now())
