@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.admin import StackedInline
-from unfold.decorators import action, display
+from unfold.decorators import display
 
 from deliveries import lifecycle, rendering
 from deliveries.errors import TemplateRefused
@@ -129,7 +129,6 @@ class DeliveryAdmin(BaseAdmin):
     list_select_related = ("service",)
     list_filter = ("state", "channel")
     search_fields = ("label",)
-    actions_submit_line = ("save_and_analyse",)
     change_form_before_template = "admin/deliveries/form_before.html"
     fieldsets = (
         (None, {"fields": ("label", ("brand", "service"), ("channel", "target"), "seen_version")}),
@@ -177,9 +176,6 @@ class DeliveryAdmin(BaseAdmin):
 
         return shown
 
-    def has_analyse_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return request.user.has_perm("deliveries.analyse_delivery")
-
     def has_change_permission(self, request: HttpRequest, obj: Delivery | None = None) -> bool:
         """Keep what has been sent, or is being, as it was."""
         return super().has_change_permission(request, obj) and (obj is None or obj.is_editable)
@@ -209,10 +205,6 @@ class DeliveryAdmin(BaseAdmin):
         if changed and lifecycle.void_analysis(form.instance):
             told = _("The analysis was of the former version: analyse again.")
             self.message_user(request, told, messages.WARNING)
-
-    @action(description=gettext_lazy("Save and analyse"), permissions=["analyse"])
-    def save_and_analyse(self, request: HttpRequest, obj: Delivery) -> None:
-        """Show the button; the analysis itself starts once the whole form is saved, in `_to_workspace`."""
 
     def response_add(self, request: HttpRequest, obj: Delivery, post_url_continue: Any = None) -> HttpResponse:
         return self._to_workspace(request, obj) or super().response_add(request, obj, post_url_continue)

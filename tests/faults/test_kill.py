@@ -130,7 +130,8 @@ def test_killing_the_worker_loses_nothing_and_doubles_nothing(settings: Any) -> 
     doubled = {who: n for who, n in caught.items() if n > 1}
     wanted = set(DeliveryLog.objects.values_list("address", flat=True))
     in_doubt = set(DeliveryLog.objects.filter(status=LogStatus.IN_DOUBT).values_list("address", flat=True))
-    print(f"kills {KILLS}, people {people}, lost {len(wanted - set(caught))}, doubled {len(doubled)}, {outcomes}")
+    told = f"kills {KILLS}, people {people}, lost {len(wanted - set(caught))}, doubled {len(doubled)}, {outcomes}"
+    sys.stdout.write(f"\n{told}\n")
     assert doubled == {}
     assert set(caught) == wanted
     assert in_doubt == set(left_when_killed)
