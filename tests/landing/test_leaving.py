@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-import time_machine
 from django.http import HttpResponse
 from django.utils import timezone
 
@@ -176,18 +175,6 @@ def test_a_damaged_link_is_answered_kindly_with_the_page_that_stops_everything()
     assert "/p/stop/" in response.content.decode()
 
 
-# -- taking it back ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("choice", CHOICES)
-def test_undo_restores_exactly_what_the_click_removed(service: Service, people: list[Profile], choice: str) -> None:
-    before = consents()
-    done = press(opt_out_url(link("zoe@example.org", service)), choice)
-    assert consents() != before
-    assert visitor().post(undo_url(done)).status_code == 200
-    assert consents() == before
-
-
 @pytest.mark.parametrize("choice", CHOICES)
 def test_undo_works_for_an_address_that_nobody_has(service: Service, choice: str) -> None:
     before = consents()
@@ -205,50 +192,6 @@ def test_undo_does_not_lift_what_was_there_before_the_click(service: Service, pe
     assert consents() == before
     people[0].refresh_from_db()
     assert people[0].blacklisted_email
-
-
-def test_a_click_that_changed_nothing_offers_nothing_to_undo(service: Service, people: list[Profile]) -> None:
-    url = opt_out_url(link("zoe@example.org", service))
-    assert "/undo/" in press(url, "channel").content.decode()
-    assert "/undo/" not in press(url, "channel").content.decode()
-
-
-@pytest.mark.parametrize("newer", ["service", "everything", "operator"])
-def test_undo_leaves_what_is_newer_alone(service: Service, people: list[Profile], newer: str) -> None:
-    url = opt_out_url(link("zoe@example.org", service))
-    done = press(url, "channel")
-    if newer == "operator":
-        consent.opt_out([people[1].pk], channel=None, evidence=OPERATOR, at=timezone.now())
-    else:
-        press(url, newer)
-    before = consents()
-    visitor().post(undo_url(done))
-    assert consents() == before
-
-
-def test_undo_is_possible_for_a_day(service: Service, people: list[Profile]) -> None:
-    done = press(opt_out_url(link("zoe@example.org", service)), "channel")
-    before = consents()
-    with time_machine.travel(timezone.now() + timedelta(days=1, seconds=5)):
-        response = visitor().post(undo_url(done))
-    assert response.status_code == 200
-    assert consents() == before
-
-
-def test_undoing_twice_is_undoing_once(service: Service, people: list[Profile]) -> None:
-    before = consents()
-    url = undo_url(press(opt_out_url(link("zoe@example.org", service)), "channel"))
-    visitor().post(url)
-    events = ConsentEvent.objects.count()
-    assert "Undone." in visitor().post(url).content.decode()
-    assert (consents(), ConsentEvent.objects.count()) == (before, events)
-
-
-def test_opening_the_undo_link_undoes_nothing(service: Service, people: list[Profile]) -> None:
-    url = undo_url(press(opt_out_url(link("zoe@example.org", service)), "channel"))
-    before = tables()
-    visitor().get(url)
-    assert changed(before) == set()
 
 
 # -- typed by hand on a public page ------------------------------------------------------------------------------
