@@ -22,6 +22,10 @@ from .people import ZOE
 from .supervisor import DemoFailed, Supervisor
 
 MAIL_PORT = 1025
+ZOE_S_PAGE = (
+    "   Zoé has two profiles, and shares an address with Marc. On her page, tick “By any channel” under\n"
+    "   “No longer contact”: {page}"
+)
 
 
 def run(console: Console, *, port: int, serve: bool) -> None:
@@ -39,8 +43,10 @@ def run(console: Console, *, port: int, serve: bool) -> None:
     mail_port = supervisor.free_port(MAIL_PORT)
     with _terminating(), Supervisor(_logs(), _environment(port, mail_port)) as processes:
         _start(console, processes, port, mail_port)
+        _say_accounts(console, port, password)
         delivery, messages = _main_job(story.Teller(console, processes))
-        _suggest(console, f"http://{supervisor.HOST}:{port}", password, delivery, messages)
+        _suggest(console, port, delivery, messages)
+        _say_accounts(console, port, password)
         console.say(f"\nThis took {time.monotonic() - begun:.0f} s in all.")
         if serve:
             console.say(
@@ -101,7 +107,7 @@ def _start(console: Console, processes: Supervisor, port: int, mail_port: int) -
         processes.start("scheduler", supervisor.celery_command("beat", "--loglevel", "INFO"))
         processes.start("web server", supervisor.web_command(port))
         supervisor.wait_for_port(processes, mail_port)
-        supervisor.wait_for_page(processes, f"http://{supervisor.HOST}:{port}{reverse('admin:login')}")
+        supervisor.wait_for_page(processes, f"{_base(port)}{reverse('admin:login')}")
 
 
 def _main_job(teller: story.Teller) -> tuple[Delivery, Sequence[caught.Caught]]:
@@ -124,30 +130,34 @@ def _main_job(teller: story.Teller) -> tuple[Delivery, Sequence[caught.Caught]]:
     return delivery, messages
 
 
-def _suggest(console: Console, base: str, password: str, delivery: Delivery, messages: Sequence[caught.Caught]) -> None:
+def _say_accounts(console: Console, port: int, password: str) -> None:
+    console.say(f"\nThe back-office is at {_base(port)}{reverse('admin:index')}")
+    console.say(f"  Accounts: {', '.join(data.ACCOUNTS)}. Password of all three, until the next run: {password}")
+
+
+def _suggest(console: Console, port: int, delivery: Delivery, messages: Sequence[caught.Caught]) -> None:
     """Print three things to try, each with its links."""
-    zoe = Profile.objects.get(external_id=ZOE.external_id)
-    message = next((m for m in messages if m.recipients[0].casefold() == ZOE.email.casefold()), messages[0])
+    zoe = Profile.objects.filter(external_id=ZOE.external_id).first()
+    message = next((m for m in messages if m.headers.get("Content-Language") == "en"), None) or next(
+        iter(messages), None
+    )
 
     def link(name: str, *arguments: Any) -> str:
-        return base + reverse(name, args=arguments)
+        return _base(port) + reverse(name, args=arguments)
 
-    console.say(f"\nThe back-office is at {base}{reverse('admin:index')}")
-    console.say(f"  Accounts: admin, operator, marketer. Password of all three, until the next run: {password}")
     console.say("\nThree things to try")
-    console.say("1. As operator, stop writing to somebody by hand: choose “No longer contact” on the page of Zoé,")
-    console.say(
-        "   who has two profiles and shares her address with Marc. Then see why she won't get the next message."
-    )
-    console.say(f"   {link('admin:profiles_profile_change', zoe.pk)}")
-    console.say(f"   {link('admin:person', zoe.pk)}")
-    console.say("2. As marketer, see who was left out of this delivery and why, line by line; then prepare another.")
-    console.say(f"   {link('admin:deliveries_delivery_workspace', delivery.pk)}")
-    console.say(f"   {link('admin:deliveries_delivery_add')}")
-    console.say(f"3. As subscriber, open the message of {message.recipients[0]} and press the link that stops them;")
-    console.say("   then subscribe again on the public page, and confirm from the message that it sends.")
-    console.say(f"   {link('admin:caught_mail_message', message.name)}")
-    console.say(f"   {link('landing:page', data.NEWS)}")
+    console.lines("1. As operator, stop writing to somebody by hand.")
+    if zoe:
+        console.lines(ZOE_S_PAGE.format(page=link("admin:profiles_profile_change", zoe.pk)))
+        console.lines(f"   What she gets now, and why: {link('admin:person', zoe.pk)}")
+    console.lines("2. As marketer, see who was left out and why, line by line; then prepare another delivery.")
+    console.lines(f"   This one: {link('admin:deliveries_delivery_workspace', delivery.pk)}")
+    console.lines(f"   Another:  {link('admin:deliveries_delivery_add')}")
+    console.lines("3. As subscriber, press the link of a message that stops them; then subscribe again, and confirm")
+    console.lines("   from the message that this sends.")
+    if message:
+        console.lines(f"   For {message.recipients[0]}: {link('admin:caught_mail_message', message.name)}")
+    console.lines(f"   Public page: {link('landing:page', data.NEWS)}   All mail: {link('admin:caught_mail')}")
 
 
 def _serve(processes: Supervisor) -> None:
@@ -162,25 +172,30 @@ def _serve(processes: Supervisor) -> None:
 
 @contextmanager
 def _terminating() -> Iterator[None]:
-    """Treat SIGTERM as Ctrl-C, so that the children are stopped too."""
+    """Treat SIGTERM as Ctrl-C, so that the children are stopped too; hear Ctrl-C also where a shell has muted it."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _environment(port: int, mail_port: int) -> Mapping[str, str]:
     """Return what the children get on top of ours: the mail catcher is their only way out."""
     return {
         "EMAIL_URL": f"smtp://{supervisor.HOST}:{mail_port}",
-        "PUBLIC_URL": f"http://{supervisor.HOST}:{port}",
+        "PUBLIC_URL": _base(port),
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def _base(port: int) -> str:
+    return f"http://{supervisor.HOST}:{port}"
 
 
 def _logs() -> Path:
