@@ -81,7 +81,6 @@ def compose(
     message["Message-ID"] = message_id
     if brand.reply_to:
         message["Reply-To"] = _mailbox(_wire_address(brand.reply_to))
-    message["Content-Language"] = language
     if urls:
         mailto = (
             f", <mailto:{settings.UNSUBSCRIBE_MAILBOX}?subject={quote(urls.token)}>"
@@ -97,6 +96,7 @@ def compose(
     message.add_alternative(
         _document(rendered.html, language, rendered.subject), subtype="html", cte="quoted-printable"
     )
+    message["Content-Language"] = language  # last: setting the content clears every header of it
     return Envelope(_wire_address(brand.sender_email), wire, message.as_bytes())
 
 

@@ -71,6 +71,10 @@ def test_hostile_names_inject_nothing(name: str) -> None:
     assert message["From"].addresses[0].addr_spec == "news@jardins.example"
 
 
+def test_a_message_says_which_language_it_is_in() -> None:
+    assert check(composed())["Content-Language"] == "fr"
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.text(max_size=80), st.text(max_size=300))
 def test_any_text_parses_without_a_defect(sender: str, subject: str) -> None:
