@@ -71,23 +71,7 @@ def channels(profile: int, *, at: datetime) -> list[ChannelVerdict]:
 
 def rows(delivery: Delivery, log: Iterable[DeliveryLog]) -> list[Explained]:
     """Return log rows of one delivery with the evidence of their reason. At most five queries."""
-    log = list(log)
-    channel, run_at = Channel(delivery.channel), delivery.current_run.at if delivery.current_run else None
-    events = _opt_outs(_profiles(log, _FLAG_REASONS | {Reason.UNSUBSCRIBED}))
-    entries = _entries(channel, [bytes(row.digest) for row in log if row.reason in _QUARANTINED and row.digest])
-    keepers = _keepers([row for row in log if row.reason == Reason.DUPLICATE])
-    explained = []
-    for row in log:
-        reason, at = Reason(row.reason), row.finished_at or run_at
-        evidence = None
-        if reason in _FLAG_REASONS or reason == Reason.UNSUBSCRIBED:
-            evidence = _from_events(events.get(row.profile_id, []), reason, channel, delivery.service_id, at)
-        elif reason in _QUARANTINED and row.digest:
-            evidence = _from_entry(entries.get(bytes(row.digest)))
-        elif reason == Reason.DUPLICATE and (keeper := keepers.get(row.pk)):
-            evidence = Evidence(_("The message goes to another profile with this address."), profile=keeper)
-        explained.append(Explained(row, reason, evidence))
-    return explained
+    return _explained([(row, delivery) for row in log])
 
 
 def history(profile: int, *, before: int | None = None, limit: int = 20) -> list[Explained]:
@@ -95,10 +79,40 @@ def history(profile: int, *, before: int | None = None, limit: int = 20) -> list
     log = DeliveryLog.objects.filter(profile=profile)
     if before is not None:
         log = log.filter(delivery__lt=before)
-    found = list(log.order_by("-delivery_id")[: limit * 2])
+    found = list(log.order_by("-delivery_id", "-pk")[: limit * 2])
     deliveries = Delivery.objects.select_related("current_run").in_bulk({row.delivery_id for row in found})
-    current = [row for row in found if (d := deliveries.get(row.delivery_id)) and d.current_run_id == row.run_id]
-    return [one for row in current[:limit] for one in rows(deliveries[row.delivery_id], [row])]
+    pairs = [(row, d) for row in found if (d := deliveries.get(row.delivery_id)) and d.current_run_id == row.run_id]
+    return _explained(pairs[:limit])
+
+
+def _explained(pairs: Sequence[tuple[DeliveryLog, Delivery]]) -> list[Explained]:
+    """Join rows of any deliveries with their evidence: one query for events, and a few per channel and per run."""
+    log = [row for row, _delivery in pairs]
+    events = _opt_outs(sorted({row.profile_id for row in log if row.reason in _FLAG_REASONS | {Reason.UNSUBSCRIBED}}))
+    entries = {
+        channel: _entries(
+            channel, [bytes(r.digest or b"") for r, d in pairs if d.channel == channel and _is_quarantined(r)]
+        )
+        for channel in {Channel(delivery.channel) for _row, delivery in pairs}
+    }
+    keepers = _keepers([row for row in log if row.reason == Reason.DUPLICATE])
+    explained = []
+    for row, delivery in pairs:
+        reason, channel = Reason(row.reason), Channel(delivery.channel)
+        at = row.finished_at or (delivery.current_run.at if delivery.current_run else None)
+        evidence = None
+        if row.profile_id in events:
+            evidence = _from_events(events[row.profile_id], reason, channel, delivery.service_id, at)
+        elif _is_quarantined(row):
+            evidence = _from_entry(entries[channel].get(bytes(row.digest or b"")))
+        elif keeper := keepers.get(row.pk):
+            evidence = Evidence(_("The message goes to another profile with this address."), profile=keeper)
+        explained.append(Explained(row, reason, evidence))
+    return explained
+
+
+def _is_quarantined(row: DeliveryLog) -> bool:
+    return row.reason in _QUARANTINED and row.digest is not None
 
 
 def _evidence_now(judged: Verdict, reason: Reason, channel: Channel, at: datetime) -> Evidence | None:
@@ -107,10 +121,6 @@ def _evidence_now(judged: Verdict, reason: Reason, channel: Channel, at: datetim
     if reason in _QUARANTINED and judged.digest:
         return _from_entry(_entries(channel, [judged.digest]).get(judged.digest))
     return None
-
-
-def _profiles(log: Iterable[DeliveryLog], reasons: set[Reason]) -> list[int]:
-    return [row.profile_id for row in log if row.reason in reasons]
 
 
 def _opt_outs(profiles: Sequence[int]) -> dict[int, list[ConsentEvent]]:
@@ -158,23 +168,23 @@ def _from_entry(entry: QuarantinedAddress | None) -> Evidence | None:
 
 
 def _keepers(duplicates: Sequence[DeliveryLog]) -> dict[int, int]:
-    """Return log row → the profile to which the message of a duplicate goes."""
+    """Return log row → the profile to which the message of a duplicate goes. Two queries, however many runs."""
     if not duplicates:
         return {}
-    digests = [bytes(row.digest) for row in duplicates if row.digest]
+    digests = {bytes(row.digest) for row in duplicates if row.digest}
     owners: dict[bytes, list[int]] = {}
-    for digest, profile in Address.objects.filter(digest__in=digests).values_list("digest", "profile_id"):
+    for digest, profile in Address.objects.with_digests(digests).values_list("digest", "profile_id"):
         owners.setdefault(bytes(digest), []).append(profile)
-    everyone = [profile for profiles in owners.values() for profile in profiles]
+    everyone = {profile for profiles in owners.values() for profile in profiles}
     kept = set(
-        DeliveryLog.objects.filter(run=duplicates[0].run_id, profile__in=everyone)
+        DeliveryLog.objects.filter(run__in={row.run_id for row in duplicates}, profile__in=everyone)
         .exclude(status=LogStatus.EXCLUDED)
-        .values_list("profile_id", flat=True)
+        .values_list("run_id", "profile_id")
     )
     return {
         row.pk: keeper
         for row in duplicates
-        if (keeper := next((p for p in sorted(owners.get(bytes(row.digest or b""), [])) if p in kept), None))
+        if (keeper := next((p for p in sorted(owners.get(bytes(row.digest or b""), [])) if (row.run_id, p) in kept), 0))
     }
 
 

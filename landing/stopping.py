@@ -139,7 +139,7 @@ def undo(click: Click, *, evidence: Evidence, at: datetime) -> Undone:
 
 def _events(digest: bytes) -> QuerySet[ConsentEvent]:
     """Return what happened to an address and to those who have it, in its order."""
-    people = list(Address.objects.filter(digest=digest).values_list("profile_id", flat=True))
+    people = list(Address.objects.with_digests([digest]).values_list("profile_id", flat=True))
     mine = Q(profile_id__in=people) | Q(digest=digest)
     return ConsentEvent.objects.filter(mine, act__in=CONSENT_ACTS).order_by("pk")
 

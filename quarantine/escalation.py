@@ -130,7 +130,7 @@ def _quarantine(
     digests = [target.digest for target in targets]
     known = {
         (row.channel, bytes(row.digest)): row
-        for row in QuarantinedAddress.objects.filter(digest__in=digests, scope="").order_by("pk")
+        for row in QuarantinedAddress.objects.with_digests(digests).filter(scope="").order_by("pk")
     }
     moved: list[QuarantinedAddress] = []
     for target in targets:

@@ -1,5 +1,6 @@
 """Addresses that must not be written to, whoever has them."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Self
 
@@ -54,6 +55,10 @@ class QuarantinedAddressQuerySet(models.QuerySet["QuarantinedAddress"]):
 
     def blocking(self, at: datetime) -> Self:
         return self.filter(self.blocking_q(at))
+
+    def with_digests(self, values: Iterable[bytes]) -> Self:
+        """Keep the entries with these digests. Naming every channel lets the unique index serve."""
+        return self.filter(channel__in=Channel.values, digest__in=list(values))
 
 
 class QuarantinedAddress(models.Model):

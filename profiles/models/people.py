@@ -1,5 +1,6 @@
 """Brands, people and their addresses."""
 
+from collections.abc import Iterable
 from typing import Any, Self
 
 from django.conf import settings
@@ -50,7 +51,7 @@ class ProfileQuerySet(models.QuerySet["Profile"]):
 
     def having(self, value: bytes) -> Self:
         """Keep the people one of whose addresses has this digest."""
-        return self.filter(pk__in=Address.objects.filter(digest=value).values("profile"))
+        return self.filter(pk__in=Address.objects.with_digests([value]).values("profile"))
 
     def search(self, text: str) -> Self:
         """Keep the people whose name, identifier or addresses hold each word of the text."""
@@ -114,6 +115,10 @@ class Profile(models.Model):
 
 
 class AddressQuerySet(models.QuerySet["Address"]):
+    def with_digests(self, values: Iterable[bytes]) -> Self:
+        """Keep the addresses with these digests. Naming every channel lets the (channel, digest) index serve."""
+        return self.filter(channel__in=Channel.values, digest__in=list(values))
+
     def primary(self, channel: Channel) -> Self:
         return self.filter(channel=channel, position=1)
 
