@@ -7,14 +7,16 @@
 
 files    bytes to records            columns  the header              lines    cells to what they say about a person
 people   the rules, in memory        store    the database            scratch  the memory of a dry run
-jobs     states, leases, batches     words    codes to sentences
+jobs     states, leases, batches     words    codes to sentences        preview  the first lines, as understood
 """
 
+from .columns import KNOWN
 from .files import Sheet
-from .jobs import Options, check, confirm, give_up, receive, resume, run, stop, waiting
-from .words import note_words, refusal, unpacked
+from .jobs import Options, check, confirm, give_up, receive, resume, run, sheet_of, stop, waiting
+from .preview import Preview, preview
+from .words import CODES, note_words, refusal, unpacked
 
 __all__ = [
-    "Options", "Sheet", "check", "confirm", "give_up", "note_words", "receive", "refusal", "resume", "run", "stop",
-    "unpacked", "waiting",
+    "CODES", "KNOWN", "Options", "Preview", "Sheet", "check", "confirm", "give_up", "note_words", "preview", "receive",
+    "refusal", "resume", "run", "sheet_of", "stop", "unpacked", "waiting",
 ]  # fmt: skip

@@ -86,7 +86,7 @@ def check(job_id: int, *, clock: Clock, owner: str = "") -> None:
         return
     with _refusals(worker):
         job = worker.job
-        sheet = _open(job)
+        sheet = sheet_of(job)
         _forget_notes(job)
         worker.update(total=sheet.survey(), upto=0, **dict.fromkeys(_COUNTS, 0))
         job.refresh_from_db()
@@ -105,9 +105,9 @@ def run(job_id: int, *, clock: Clock, budget: timedelta | None = None, owner: st
     with _refusals(worker):
         job = worker.job
         if job.started_at is None:
-            worker.begin(_open(job).survey())
+            worker.begin(sheet_of(job).survey())
         if job.upto < job.total:
-            sheet = _open(job)
+            sheet = sheet_of(job)
             for records in _batches(sheet, upto=job.upto):
                 worker.run_batch(records, sheet)
                 if until and clock() >= until and job.upto < job.total:
@@ -279,7 +279,8 @@ def _refusals(worker: Worker) -> Iterator[None]:
         return
 
 
-def _open(job: ImportJob) -> Sheet:
+def sheet_of(job: ImportJob) -> Sheet:
+    """Return the file of a job, its header read. Raise ImportRefused."""
     if not job.file:
         raise refusal("missing")
     return Sheet.open(Path(job.file.path))

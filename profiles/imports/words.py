@@ -84,6 +84,8 @@ NOTES: Mapping[str, Words] = {
     ),
 }
 
+CODES = (*NOTES, *_FLAWS)
+
 REFUSALS: Mapping[str, "_StrOrPromise"] = {
     "missing": _("The file is no longer there. Upload it again."),
     "empty": _("The file is empty. Its first line must name the columns, such as: external_id,first_name,email."),

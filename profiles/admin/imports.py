@@ -1,0 +1,274 @@
+"""Imports: upload a file, see what it would do, confirm, watch, and read what could not be imported.
+
+A page never does the work: it rings a worker, and shows how far the worker got.
+"""
+
+import csv
+from collections.abc import Iterator
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.core.files.uploadedfile import UploadedFile
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.shortcuts import get_object_or_404
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST
+
+from profiles import imports
+from profiles.admin_base import BaseAdmin
+from profiles.errors import ImportRefused
+from profiles.formulas import disarmed
+from profiles.models import ImportJob, ImportNote, Service
+from profiles.ring import ring
+from profiles.tasks import check_import, run_import
+
+State, Level = ImportJob.State, ImportNote.Level
+MOVING = {State.UPLOADED, State.CHECKING, State.RUNNING}
+WITH_PREVIEW = {State.UPLOADED, State.CHECKING, State.CHECKED}
+NOTES_PER_PAGE = 50
+COUNTS = ("created", "updated", "unchanged", "errors", "warnings", "opted_out", "subscribed", "lifts_ignored")
+# Shown even where they are zero: the others only say something when there is something to say.
+ALWAYS = ("created", "updated", "unchanged", "errors")
+
+
+class Echo:
+    """A file that hands back what is written to it."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+class UploadForm(forms.Form):
+    file = forms.FileField(
+        label=gettext_lazy("CSV file"), max_length=200,
+        widget=forms.FileInput(attrs={"accept": ".csv,.txt,text/csv"}),
+    )  # fmt: skip
+    service = forms.ModelChoiceField(
+        Service.objects.none(), label=gettext_lazy("Subscribe them to"), required=False,
+        empty_label=gettext_lazy("No service"),
+        help_text=gettext_lazy("People who unsubscribed from it are not subscribed again."),
+    )  # fmt: skip
+    provenance = forms.CharField(
+        label=gettext_lazy("Where these people come from"), max_length=300,
+        help_text=gettext_lazy("For instance: members' register, May 2026. Kept in the ledger."),
+    )  # fmt: skip
+    basis = forms.CharField(
+        label=gettext_lazy("Lawful basis"), max_length=300,
+        help_text=gettext_lazy("Why they may be written to. For instance: they ticked a box, or they are customers."),
+    )  # fmt: skip
+    keep_invalid = forms.BooleanField(
+        label=gettext_lazy("Also keep people whose address cannot be read"), required=False,
+        help_text=gettext_lazy("The address is kept as it is, and never written to."),
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        services: Any = self.fields["service"]
+        services.queryset = Service.objects.open()
+
+
+@admin.register(ImportJob)
+class ImportJobAdmin(BaseAdmin):
+    list_display = ("file_name", "state", "created_at", "by", "created", "updated", "errors", "lifts_ignored")
+    list_select_related = ("by",)
+    list_filter = ("state",)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_view_permission(request, obj) or self.has_add_permission(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("profiles.import_profile"))
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Deny the form: an import is moved by its buttons."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Deny: what was imported refers to it."""
+        return False
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        return [
+            path("<int:pk>/live/", view(self.live_view), name="profiles_importjob_live"),
+            path("<int:pk>/do/<slug:step>/", view(require_POST(self.do_view)), name="profiles_importjob_do"),
+            path("<int:pk>/notes.csv", view(self.csv_view), name="profiles_importjob_csv"),
+            *super().get_urls(),
+        ]
+
+    # -- uploading --------------------------------------------------------------------------------------------
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = UploadForm(request.POST or None, request.FILES or None)
+        if request.method == "POST" and form.is_valid() and (job := _receive(form, request.user)):
+            ring(check_import, job.pk)
+            return HttpResponseRedirect(_page(job.pk))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Import people"),
+            "opts": self.opts,
+            "form": form,
+            "columns": imports.KNOWN,
+        }
+        return TemplateResponse(request, "admin/profiles/importjob/upload.html", context)
+
+    # -- one import -------------------------------------------------------------------------------------------
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        job = self._job(request, int(object_id) if object_id.isdecimal() else 0)
+        context = {
+            **self.admin_site.each_context(request),
+            **self._live(request, job),
+            **_preview(job),
+            "title": job.file_name,
+            "opts": self.opts,
+            "same": _same_file(job),
+        }
+        if job.state not in MOVING:
+            context |= _notes(job, request.GET.get("after", ""))
+        return TemplateResponse(request, "admin/profiles/importjob/job.html", context)
+
+    def live_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Return the part of the page that changes by itself; the header says whether to ask again."""
+        job = self._job(request, pk)
+        html = render_to_string("admin/profiles/importjob/live.html", self._live(request, job), request)
+        return HttpResponse(html, headers={"X-Moving": "yes" if job.state in MOVING else "no"})
+
+    def do_view(self, request: HttpRequest, pk: int, step: str) -> HttpResponse:
+        """Confirm, stop, resume or give up an import."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        self._job(request, pk)
+        if step not in STEPS:
+            raise Http404
+        if not STEPS[step](pk):
+            messages.info(request, _("This import has moved on meanwhile. Here is where it stands."))
+        return HttpResponseRedirect(_page(pk))
+
+    def csv_view(self, request: HttpRequest, pk: int) -> HttpResponse | StreamingHttpResponse:
+        """Download what could not be imported, and what was remarked, as CSV that no spreadsheet runs."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        job = self._job(request, pk)
+        rows = ImportNote.objects.filter(job=job).order_by("line", "pk")
+        # The words are put in the reader's language now: rows are written after the request.
+        words = {code: imports.note_words(code) for code in imports.CODES}
+        levels = {level.value: str(level.label) for level in Level}
+        texts = {code: (str(found.message), str(found.remedy)) for code, found in words.items()}
+        titles = [_("Line"), _("Kind"), _("Column"), _("Value"), _("What is the matter"), _("What to do")]
+        response = StreamingHttpResponse(_csv(titles, rows, levels, texts), content_type="text/csv; charset=utf-8")
+        response["Content-Disposition"] = f'attachment; filename="import-{job.pk}.csv"'
+        return response
+
+    def _job(self, request: HttpRequest, pk: int) -> ImportJob:
+        job = get_object_or_404(ImportJob.objects.select_related("service", "by"), pk=pk)
+        if not self.has_view_permission(request, job):
+            raise PermissionDenied
+        return job
+
+    def _live(self, request: HttpRequest, job: ImportJob) -> dict[str, Any]:
+        names = [name for name in COUNTS if name in ALWAYS or getattr(job, name)]
+        return {
+            "job": job,
+            "moving": job.state in MOVING,
+            "percent": min(100, job.upto * 100 // job.total) if job.total else 0,
+            "counts": [(job._meta.get_field(name).verbose_name, getattr(job, name)) for name in names],  # type: ignore[union-attr]
+            "refusal": imports.unpacked(job.message),
+            "may_import": self.has_add_permission(request),
+            "live_url": reverse("admin:profiles_importjob_live", args=[job.pk]),
+        }
+
+
+def _receive(form: UploadForm, user: Any) -> ImportJob | None:
+    """Store an uploaded file; or say on its field why it cannot be read, and keep nothing."""
+    given = form.cleaned_data
+    file: UploadedFile = given["file"]
+    options = imports.Options(
+        provenance=given["provenance"], basis=given["basis"], service=given["service"],
+        keep_invalid=given["keep_invalid"], by=user,
+    )  # fmt: skip
+    try:
+        job = imports.receive(file, name=file.name or "", options=options, at=timezone.now())
+    except ImportRefused as error:
+        form.add_error("file", str(error))
+        return None
+    try:
+        imports.preview(imports.sheet_of(job), keep_invalid=job.keep_invalid)
+    except ImportRefused as error:
+        form.add_error("file", str(error))
+        imports.give_up(job.pk)
+        job.delete()
+        return None
+    return job
+
+
+def _preview(job: ImportJob) -> dict[str, Any]:
+    if job.state not in WITH_PREVIEW:
+        return {}
+    try:
+        return {"preview": imports.preview(imports.sheet_of(job), keep_invalid=job.keep_invalid)}
+    except ImportRefused:
+        return {}  # the worker says the same, and writes it down
+
+
+def _notes(job: ImportJob, after: str) -> dict[str, Any]:
+    """Return one page of notes in the order of the file; `after` is "line-id" of the last one shown before."""
+    rows = ImportNote.objects.filter(job=job).order_by("line", "pk")
+    line, _dash, pk = after.partition("-")
+    if all(part.isdecimal() and len(part) < 18 for part in (line, pk)):
+        rows = rows.filter(Q(line__gt=int(line)) | Q(line=int(line), pk__gt=int(pk)))
+    found = list(rows[: NOTES_PER_PAGE + 1])
+    shown = found[:NOTES_PER_PAGE]
+    more = f"?after={shown[-1].line}-{shown[-1].pk}#notes" if len(found) > NOTES_PER_PAGE else ""
+    return {"notes": [(note, imports.note_words(note.code)) for note in shown], "more": more, "after": after}
+
+
+def _csv(
+    titles: list[str], rows: QuerySet[ImportNote], levels: dict[int, str], texts: dict[str, tuple[str, str]]
+) -> Iterator[str]:
+    writer = csv.writer(Echo())
+    yield "\ufeff" + str(writer.writerow(titles))  # spreadsheets take a file without a mark for an old encoding
+    columns = ("line", "level", "column", "value", "code")
+    for line, level, column, value, code in rows.values_list(*columns).iterator(chunk_size=2_000):
+        cells = (line, levels.get(level, ""), column, value, *texts.get(code, (code, "")))
+        yield str(writer.writerow([disarmed(str(cell)) for cell in cells]))
+
+
+def _same_file(job: ImportJob) -> ImportJob | None:
+    """Return an earlier import of the very same content."""
+    if job.state not in WITH_PREVIEW or not job.file_digest:
+        return None
+    return (
+        ImportJob.objects.filter(file_digest=job.file_digest, state=State.DONE, pk__lt=job.pk).order_by("-pk").first()
+    )
+
+
+def _page(pk: int) -> str:
+    return reverse("admin:profiles_importjob_change", args=[pk])
+
+
+def _confirm(pk: int) -> bool:
+    confirmed = imports.confirm(pk)
+    if confirmed:
+        ring(run_import, pk)
+    return confirmed
+
+
+def _resume(pk: int) -> bool:
+    state = imports.resume(pk)
+    if state is not None:
+        ring(run_import if state == State.RUNNING else check_import, pk)
+    return state is not None
+
+
+STEPS = {"confirm": _confirm, "stop": imports.stop, "resume": _resume, "give-up": imports.give_up}

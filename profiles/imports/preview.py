@@ -1,0 +1,66 @@
+"""The first people of a file, as they are understood, before anything is looked up or changed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import islice
+
+from django.conf import settings
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+
+from profiles.addresses import read
+
+from .columns import ADDRESSES, ATTRIBUTE, EMAIL, EXTERNAL_ID, FLAG_COLUMNS, Columns
+from .files import Sheet
+from .lines import ERROR, PersonLine, check_address, read_lines
+from .words import Words, note_words
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line: its cells in the order of the columns, and what is wrong with it."""
+
+    line: int
+    cells: Sequence[str]
+    problems: Sequence[Words]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    columns: Columns
+    rows: Sequence[Row]
+
+
+def preview(sheet: Sheet, *, keep_invalid: bool, rows: int = 5) -> Preview:
+    """Return the first lines. Raise ImportRefused where quotation marks go wrong that early."""
+    lines = read_lines(islice(sheet.records(), rows), sheet.columns, keep_invalid=keep_invalid)
+    return Preview(sheet.columns, [_row(line, sheet.columns, keep_invalid) for line in lines])
+
+
+def _row(line: PersonLine, columns: Columns, keep_invalid: bool) -> Row:
+    cells = [_cell(line, column, keep_invalid) for column in columns]
+    return Row(line.line, cells, [note_words(note.code) for note in line.notes if note.level == ERROR])
+
+
+def _cell(line: PersonLine, column: str, keep_invalid: bool) -> str:
+    if column == EXTERNAL_ID:
+        return line.external_id
+    if column == EMAIL:
+        return line.email.value if line.email else ""
+    if column in ADDRESSES:
+        return _address(line, column, keep_invalid)
+    if column in FLAG_COLUMNS:
+        return {True: _("yes"), False: _("no"), None: ""}[line.flags.get(column)]
+    if column.startswith(ATTRIBUTE):
+        return line.attributes.get(column.removeprefix(ATTRIBUTE), "")
+    value = line.values.get(column, "")
+    return date_format(value, "DATE_FORMAT") if isinstance(value, date) else value
+
+
+def _address(line: PersonLine, column: str, keep_invalid: bool) -> str:
+    if not (text := line.addresses.get(column, "")):
+        return ""
+    found = read(ADDRESSES[column], text, country=str(line.values.get("country") or settings.DEFAULT_COUNTRY))
+    check_address(line, column, found, keep_invalid=keep_invalid)
+    return found.value if column == "postal_address" or found.flaw else found.key
