@@ -33,6 +33,7 @@ GROUPS: tuple[tuple[Promise, tuple[tuple[str, str, Promise | None], ...]], ...] 
         gettext_lazy("Public pages"),
         (
             ("landing.LandingPage", "web", None),
+            ("landing.PendingOptIn", "pending_actions", None),
             ("profiles.Service", "newspaper", None),
             ("profiles.Brand", "palette", None),
             ("profiles.Wording", "format_quote", None),

@@ -70,7 +70,7 @@ class LandingPageAdmin(BaseAdmin):
                 "description": gettext_lazy("Where you leave a text empty, visitors read Campaign's own."),
             },
         ),
-        (gettext_lazy("When"), {"fields": (("opens_at", "closes_at"), "redirect_url")}),
+        (gettext_lazy("When"), {"fields": ("opens_at", "closes_at", "redirect_url")}),
     )
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
