@@ -62,8 +62,8 @@ def _check_content(delivery: Delivery, content: DeliveryContent) -> Iterator[Fin
     try:
         message = _specimen(delivery, content)
     except TemplateRefused as error:
-        where = str(content.get_language_display())
-        yield Finding(Code.TEMPLATE, f"{where}: {error}", content.language)
+        told = _("%(where)s: %(problem)s") % {"where": content.get_language_display(), "problem": error}
+        yield Finding(Code.TEMPLATE, told, content.language)
         return
     for rule in RULES:
         yield from rule(message)

@@ -37,7 +37,7 @@ class TemplateRefused(ValueError):
 
     def __str__(self) -> str:
         where = _("%(field)s, line %(line)s") % {"field": self.field, "line": self.line} if self.line else self.field
-        return f"{where}: {self.problem}"
+        return _("%(where)s: %(problem)s") % {"where": where, "problem": self.problem}
 
 
 class ChannelNotSent(ValueError):

@@ -42,8 +42,8 @@ class ServiceAdmin(BaseAdmin):
         links = [link for links_of in public_links for link in links_of(service)]
         if not links:
             return _("None yet. Make one under Public pages.")
-        item = '<li>{}: <a class="c-link" href="{}">{}</a></li>'
-        rows = format_html_join("", item, ((name, address, address) for name, address in links))
+        item = '<li>{}{} <a class="c-link" href="{}">{}</a></li>'
+        rows = format_html_join("", item, ((name, _(":"), address, address) for name, address in links))
         return format_html('<ul class="c-list">{}</ul>', rows)
 
     @admin.display(description=gettext_lazy("Subscribers"))
