@@ -34,7 +34,7 @@ State, Level = ImportJob.State, ImportNote.Level
 MOVING = {State.UPLOADED, State.CHECKING, State.RUNNING}
 WITH_PREVIEW = {State.UPLOADED, State.CHECKING, State.CHECKED}
 NOTES_PER_PAGE = 50
-COUNTS = ("created", "updated", "unchanged", "errors", "warnings", "opted_out", "subscribed", "lifts_ignored")
+COUNTS = ("created", "updated", "unchanged", "errors", "warnings", "opted_out", "subscribed")
 # Shown even where they are zero: the others only say something when there is something to say.
 ALWAYS = ("created", "updated", "unchanged", "errors")
 
@@ -49,7 +49,7 @@ class Echo:
 class UploadForm(forms.Form):
     file = forms.FileField(
         label=gettext_lazy("CSV file"), max_length=200,
-        widget=forms.FileInput(attrs={"accept": ".csv,.txt,text/csv"}),
+        widget=forms.FileInput(attrs={"accept": ".csv,.txt,text/csv", "class": "c-input"}),
     )  # fmt: skip
     service = forms.ModelChoiceField(
         Service.objects.none(), label=gettext_lazy("Subscribe them to"), required=False,

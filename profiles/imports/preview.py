@@ -39,7 +39,8 @@ def preview(sheet: Sheet, *, keep_invalid: bool, rows: int = 5) -> Preview:
 
 
 def _row(line: PersonLine, columns: Columns, keep_invalid: bool) -> Row:
-    cells = [_cell(line, column, keep_invalid) for column in columns]
+    typed = {note.column: note.value for note in line.notes}
+    cells = [_cell(line, column, keep_invalid) or typed.get(column, "") for column in columns]
     return Row(line.line, cells, [note_words(note.code) for note in line.notes if note.level == ERROR])
 
 
