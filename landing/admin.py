@@ -1,6 +1,7 @@
 """Public pages in the admin: write a draft, look at it, publish it, close it, and see who has asked for what."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -154,12 +155,32 @@ class LandingPageAdmin(BaseAdmin):
 class PendingOptInAdmin(BaseAdmin):
     """Who has asked and not confirmed yet. To be read only: nobody can confirm for somebody else."""
 
-    list_display = ("created_at", "masked", "page", "language", "progress", "expires_at")
+    list_display = ("received", "masked", "page", "tongue", "progress", "valid_until")
     list_select_related = ("version__page",)
-    fields = ("created_at", "masked", "page", "language", "ip", "user_agent", "progress", "expires_at")
+    fields = ("received", "masked", "page", "tongue", "visitor_ip", "browser", "progress", "valid_until")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return self.fields
+
+    @admin.display(description=gettext_lazy("When"))
+    def received(self, pending: PendingOptIn) -> datetime:
+        return pending.created_at
+
+    @admin.display(description=gettext_lazy("Language"))
+    def tongue(self, pending: PendingOptIn) -> str:
+        return pending.language
+
+    @admin.display(description=gettext_lazy("IP address"))
+    def visitor_ip(self, pending: PendingOptIn) -> str:
+        return pending.ip or "—"
+
+    @admin.display(description=gettext_lazy("Browser"))
+    def browser(self, pending: PendingOptIn) -> str:
+        return pending.user_agent or "—"
+
+    @admin.display(description=gettext_lazy("Valid until"))
+    def valid_until(self, pending: PendingOptIn) -> datetime:
+        return pending.expires_at
 
     @admin.display(description=gettext_lazy("Address"))
     def masked(self, pending: PendingOptIn) -> str:

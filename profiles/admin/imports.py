@@ -77,9 +77,13 @@ class UploadForm(forms.Form):
 
 @admin.register(ImportJob)
 class ImportJobAdmin(BaseAdmin):
-    list_display = ("file_name", "state", "created_at", "by", "created", "updated", "errors", "lifts_ignored")
+    list_display = ("file_name", "state", "created_at", "uploader", "created", "updated", "errors", "lifts_ignored")
     list_select_related = ("by",)
     list_filter = ("state",)
+
+    @admin.display(description=gettext_lazy("By"))
+    def uploader(self, job: ImportJob) -> str:
+        return str(job.by or "—")
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_view_permission(request, obj) or self.has_add_permission(request)

@@ -45,7 +45,7 @@ class ConsentEventAdmin(ReadOnlyAdmin):
     list_filter = ("act", "source", "channel")
     fields = (
         "at", "act", "channel", "service_name", "person", "source", "actor_name", "delivery_name", "reason", "wording",
-        "language", "ip", "user_agent",
+        "language", "visitor_ip", "browser",
     )  # fmt: skip
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
@@ -73,6 +73,14 @@ class ConsentEventAdmin(ReadOnlyAdmin):
     def wording(self, event: ConsentEvent) -> str:
         found = Wording.objects.filter(pk=event.wording_id).first() if event.wording_id else None
         return found.text if found else "—"
+
+    @admin.display(description=gettext_lazy("IP address"))
+    def visitor_ip(self, event: ConsentEvent) -> str:
+        return event.ip or "—"
+
+    @admin.display(description=gettext_lazy("Browser"))
+    def browser(self, event: ConsentEvent) -> str:
+        return event.user_agent or "—"
 
 
 @admin.register(Wording)
