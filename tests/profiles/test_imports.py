@@ -1,5 +1,6 @@
 """Importing people: whom a line is about, what it may change, and what no file can do."""
 
+import threading
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -704,6 +705,28 @@ def test_a_batch_that_another_writer_got_in_the_way_of_is_done_again(monkeypatch
     monkeypatch.setattr(jobs.store, "save", contended)
     job = import_("email\na@example.org\n")
     assert (job.state, job.created, Profile.objects.count(), len(calls)) == (State.DONE, 1, 1, 2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_opt_out_of_an_address_that_is_just_being_imported_is_not_lost(monkeypatch):
+    """The opt-out finds nobody with the address; the import finds no opt-out. One of the two has to wait."""
+    original, threads = jobs.store.save, []
+
+    def opt_out() -> None:
+        key = digest(Channel.EMAIL, "a@example.org")
+        consent.opt_out_address(Channel.EMAIL, key, service=None, flag=Channel.EMAIL, evidence=PERSON, at=NOW)
+        connection.close()
+
+    def meanwhile(*args: Any, **more: Any) -> None:
+        threads.append(threading.Thread(target=opt_out))
+        threads[0].start()
+        threads[0].join(0.5)  # long enough to find nobody
+        original(*args, **more)
+
+    monkeypatch.setattr(jobs.store, "save", meanwhile)
+    import_("email\na@example.org\n")
+    threads[0].join()
+    assert only().blacklisted_email
 
 
 # -- cost -----------------------------------------------------------------------------------------------------
