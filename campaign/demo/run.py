@@ -11,7 +11,9 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection
 from django.urls import reverse
+from kombu.exceptions import OperationalError as BrokerError
 
+from campaign.celery import app
 from campaign.models import User
 from deliveries.models import Delivery
 from profiles.models import ImportJob, Profile, Service
@@ -34,6 +36,7 @@ def run(console: Console, *, port: int, serve: bool) -> None:
     if settings.ENVIRONMENT != "local":
         raise DemoFailed("The demonstration makes accounts and people, so it runs only where CAMPAIGN_ENV is local.")
     supervisor.require_port(port)
+    _require_broker()
     console.say("Campaign on this machine only: the people are made up, and no message leaves.")
     password = _set_up(console)
     if data.ready():
@@ -59,19 +62,35 @@ def run(console: Console, *, port: int, serve: bool) -> None:
 
 def _set_up(console: Console) -> str:
     """Prepare the database and the accounts; return their password."""
-    with console.step(
-        "Preparing the database", f"{_database()}: made if it is missing, else kept and brought up to date."
-    ):
+    with console.step("Preparing the database", f"{_database()}: its tables are made, or kept and brought up to date."):
         try:
             call_command("migrate", verbosity=0)
             call_command("createcachetable", verbosity=0)
         except (DatabaseError, CommandError, OSError) as error:
-            raise DemoFailed(
-                f"The database cannot be prepared: {error}\n"
-                f"It is {_database()}. Is its server running, and may it be written to? To begin anew, choose an "
-                "empty folder: DATA_DIR=/tmp/campaign make demo"
-            ) from error
+            raise DemoFailed(f"The database cannot be prepared: {error}\n{_remedy()}") from error
         return data.accounts()
+
+
+def _remedy() -> str:
+    """Return what to do about a database that cannot be prepared."""
+    if connection.vendor == "sqlite":
+        return f"May {_database_name()} be written to? To begin anew: DATA_DIR=/tmp/another-folder make demo"
+    return (
+        f"Is its server running, and does the database {_database_name()} exist? DATABASE_URL names it; "
+        "without one, a file is used."
+    )
+
+
+def _require_broker() -> None:
+    """Raise DemoFailed, with the remedy, when the broker does not answer."""
+    with app.connection_for_write() as link:
+        try:
+            link.ensure_connection(max_retries=1, timeout=5)
+        except BrokerError as error:
+            raise DemoFailed(
+                f"The broker {link.as_uri()} does not answer: {error}\nCELERY_BROKER_URL names it; without one, "
+                "files are used."
+            ) from error
 
 
 def _bring_people_in(console: Console) -> None:
@@ -204,10 +223,14 @@ def _logs() -> Path:
 
 def _database() -> str:
     """Return what the database is, without its password."""
-    values = connection.settings_dict
     if connection.vendor == "sqlite":
-        return f"SQLite, {data.shown_path(Path(str(values['NAME'])))}"
-    return f"{connection.display_name}, {values['NAME']} on {values['HOST'] or 'this machine'}"
+        return f"SQLite, {_database_name()}"
+    return f"{connection.display_name}, {_database_name()} on {connection.settings_dict['HOST'] or 'this machine'}"
+
+
+def _database_name() -> str:
+    name = str(connection.settings_dict["NAME"])
+    return data.shown_path(Path(name)) if connection.vendor == "sqlite" else name
 
 
 def _why_four(mail_port: int) -> str:

@@ -26,7 +26,7 @@ from .console import Console
 from .supervisor import DemoFailed, Supervisor
 
 POLL = 0.2
-PATIENCE = 600.0  # seconds without any progress
+PATIENCE = 120.0  # seconds without any progress
 
 
 @dataclass(frozen=True, slots=True)
