@@ -33,6 +33,37 @@ def check_engines(**_: Any) -> list[CheckMessage]:
     return errors
 
 
+def _demonstration_servers() -> Iterator[Error]:
+    """Refuse what is there so that a demonstration needs nothing installed."""
+    if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+        yield Error("DATABASE_URL must name a PostgreSQL database in production.", id="campaign.E006")
+    if not settings.CELERY_BROKER_URL.startswith(("redis", "amqp")):
+        yield Error("CELERY_BROKER_URL must name a Redis (or AMQP) broker in production.", id="campaign.E007")
+    if "redis" not in settings.CACHES["default"]["BACKEND"].lower():
+        yield Error(
+            "CACHE_URL must name a Redis cache in production: limits are shared through it.", id="campaign.E008"
+        )
+    if not settings.EMAIL_URL_IS_SET:
+        yield Error("EMAIL_URL must name the mail server in production.", id="campaign.E009")
+
+
+@register()
+def check_links(**_: Any) -> list[CheckMessage]:
+    """Refuse a ring of link keys that would fail when the first link is made."""
+    errors: list[CheckMessage] = []
+    for entry in settings.LINK_KEYS:
+        key_id, separator, secret = entry.partition(":")
+        if not (separator and key_id.isdecimal() and int(key_id) < 256 and len(secret) >= 16):
+            hint = "Write LINK_KEYS as id:secret pairs, ids from 0 to 255, secrets of 16 characters or more."
+            errors.append(Error("LINK_KEYS has an entry that is no key.", hint=hint, id="campaign.E013"))
+    if settings.UNSUBSCRIBE_MAILBOX:
+        hint = "Leave it empty: the address in each message already works with one click."
+        errors.append(
+            Error("UNSUBSCRIBE_MAILBOX is set, but nothing reads that mailbox yet.", hint=hint, id="campaign.E014")
+        )
+    return errors
+
+
 def _production_errors() -> Iterator[Error]:
     if settings.DEBUG:
         yield Error("DEBUG must be off in production.", id="campaign.E001")
@@ -40,6 +71,7 @@ def _production_errors() -> Iterator[Error]:
         value = getattr(settings, name)
         if value.startswith(settings.LOCAL_KEY_PREFIX) or len(value) < 32:
             yield Error(f"{name} must be set to at least 32 random characters.", id=f"campaign.E{number:03}")
+    yield from _demonstration_servers()
     if not settings.ALLOWED_HOSTS or "*" in settings.ALLOWED_HOSTS:
         yield Error("ALLOWED_HOSTS must list the names under which Campaign is reached.", id="campaign.E004")
     if not settings.PUBLIC_URL.startswith("https://"):

@@ -47,6 +47,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django.contrib.humanize",
     "csp",
     "campaign",
     "landing",
@@ -139,6 +140,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 
 # -- mail ---------------------------------------------------------------------------------------------------
 # smtp://127.0.0.1:1025 is the catcher of the demonstration: nothing leaves the machine unless EMAIL_URL says so.
+EMAIL_URL_IS_SET = "EMAIL_URL" in env.ENVIRON
 vars().update(env.email_url("EMAIL_URL", default="smtp://127.0.0.1:1025"))
 EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=30)
 # Where a mail client may send "unsubscribe me" messages; empty until an inbound mailbox exists.

@@ -1,7 +1,7 @@
 """Tests of a message, to an explicit list of addresses: the same rendering and the same gate, marked as tests."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -19,6 +19,8 @@ from . import gate, messages, rendering
 from .errors import ChannelNotSent, TemplateRefused
 from .models import Delivery, LogStatus, MessageClass, Proof, ProofRecipient, Reason
 from .transports import Outcome, SmtpTransport, Transport
+
+GIVEN_UP_AFTER = timedelta(minutes=2)
 
 
 def ask(delivery: Delivery, address: str, *, language: str, by: Any, at: datetime) -> Proof:
@@ -57,6 +59,13 @@ def send(proof_id: int, *, transport: Transport | None = None) -> None:
     carrier.close()
     # A test is asked for again rather than retried: somebody is looking.
     _record(proof, replace(outcome, status=LogStatus.FAILED) if outcome.status == LogStatus.RETRY else outcome)
+
+
+def to_ring_again(at: datetime) -> list[int]:
+    """Return the tests whose ring was lost; those whose worker died are marked: their outcome is unknown."""
+    old = Proof.objects.filter(created_at__lte=at - GIVEN_UP_AFTER)
+    old.filter(status=LogStatus.HANDING_OFF).update(status=LogStatus.IN_DOUBT, finished_at=at)
+    return list(old.filter(status=LogStatus.PENDING).values_list("pk", flat=True))
 
 
 def _record(proof: Proof, outcome: Outcome) -> None:

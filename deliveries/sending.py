@@ -12,6 +12,7 @@ constraint keeps their sum equal to its size.
 import random
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -249,6 +250,8 @@ class _Worker:
 
     def _record(self, row: DeliveryLog, lease: Lease, outcome: Outcome, *, at: datetime) -> None:
         not_before = None
+        if outcome.status == S.IN_DOUBT and self.delivery.in_doubt_policy == InDoubtPolicy.RESEND:
+            outcome = replace(outcome, status=S.RETRY)
         if outcome.status == S.RETRY:
             outcome, not_before = self._retry_or_give_up(row, outcome, at)
         record(row, lease, outcome, at=at, not_before=not_before)

@@ -45,6 +45,8 @@ def ring_again() -> None:
         analyse_delivery.delay(delivery_id)
     for delivery_id in sending.to_ring_again(now):
         send_delivery.delay(delivery_id)
+    for proof_id in proofs.to_ring_again(now):
+        send_proof.delay(proof_id)
 
 
 @shared_task

@@ -182,24 +182,16 @@ def opt_out_address(
 
     Where nobody has the address any more, the opt-out is kept by digest and applied to whoever is given it later.
     """
-    with transaction.atomic():
-        people = list(Profile.objects.having(digest).values_list("pk", flat=True))
-        if not people:
-            lock_digests([digest])
-            _kept, new = ErasedOptOut.objects.get_or_create(
-                digest=digest, channel=0 if service else flag or 0, service_id=service.pk if service else 0
-            )
-            if new:  # said again, it changes nothing, and the ledger notes changes
-                act = Act.UNSUBSCRIBE if service else Act.OPT_OUT
-                more = _of_service(service) if service else {"channel": flag}
-                evidence.event(act, at, digest=digest, **more).save()
-            # Somebody may have been given the address meanwhile: an import holds the table until it commits.
-            people = list(Profile.objects.having(digest).values_list("pk", flat=True))
-        if not people:
-            return Change()
-        if service:
-            return unsubscribe(people, service, evidence=evidence, at=at)
-        return opt_out(people, channel=flag, evidence=evidence, at=at)
+    people = _having(digest)
+    if not people:
+        _keep_opt_out(digest, service=service, flag=flag, evidence=evidence, at=at)
+        # Somebody may have been given the address meanwhile: an import holds the table until it commits. The lock of
+        # the digest is gone by now: profiles are locked before digests, or a hand-off and this would wait for each
+        # other for ever.
+        people = _having(digest)
+    if service:
+        return unsubscribe(people, service, evidence=evidence, at=at)
+    return opt_out(people, channel=flag, evidence=evidence, at=at)
 
 
 def forget_kept_opt_out(
@@ -218,6 +210,7 @@ def forget_kept_opt_out(
     """
     if evidence.source not in LIFTERS:
         raise LiftRefused(evidence.source)
+    _lock(_having(digest))  # profiles before digests, as everywhere
     lock_digests([digest])
     gone, _rows = ErasedOptOut.objects.filter(
         digest=digest, channel=0 if service else flag or 0, service_id=service.pk if service else 0
@@ -255,6 +248,25 @@ def apply_erased_opt_outs_of(held: Iterable[tuple[int, bytes | memoryview]], *, 
         elif service := services.get(service_id):
             changed.update(unsubscribe(ids, service, evidence=evidence, at=at).profiles)
     return Change(sorted(changed))
+
+
+def _having(digest: bytes) -> list[int]:
+    return list(Profile.objects.having(digest).order_by("pk").values_list("pk", flat=True))
+
+
+def _keep_opt_out(
+    digest: bytes, *, service: Service | None, flag: Channel | None, evidence: Evidence, at: datetime
+) -> None:
+    """Keep the opt-out of an address that nobody has, with its event; said again, it changes nothing."""
+    with transaction.atomic():
+        lock_digests([digest])
+        _kept, new = ErasedOptOut.objects.get_or_create(
+            digest=digest, channel=0 if service else flag or 0, service_id=service.pk if service else 0
+        )
+        if new:
+            act = Act.UNSUBSCRIBE if service else Act.OPT_OUT
+            more = _of_service(service) if service else {"channel": flag}
+            evidence.event(act, at, digest=digest, **more).save()
 
 
 def _set_flag(

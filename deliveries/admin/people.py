@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from deliveries import explain
 from deliveries.models import Delivery, DeliveryLog, LogStatus, Reason
-from profiles.exports import safe_cell
+from profiles.formulas import disarmed
 
 PAGE = 50
 EXPORT_BATCH = 500
@@ -58,8 +58,7 @@ def _show(admin: Any, request: HttpRequest, delivery: Delivery, title: str, **wh
     people = explain.names(explained)
     context = {
         **admin.admin_site.each_context(request),
-        "title": title,
-        "opts": admin.opts,
+        "title": f"{delivery}: {title}",
         "delivery": delivery,
         "rows": [_row(one, people) for one in explained],
         "next": found[PAGE - 1].profile_id if len(found) > PAGE else None,
@@ -123,7 +122,7 @@ def _csv(delivery: Delivery) -> Iterator[str]:
         explained = explain.rows(delivery, rows)
         people = explain.names(explained)
         for one in explained:
-            yield writer.writerow([safe_cell(cell) for cell in _cells(one, people)])
+            yield writer.writerow([disarmed(cell) for cell in _cells(one, people)])
         after = rows[-1].profile_id
 
 

@@ -126,7 +126,6 @@ def review(admin: Any, request: HttpRequest, delivery: Delivery) -> HttpResponse
     context = {
         **admin.admin_site.each_context(request),
         "title": _("Before sending"),
-        "opts": admin.opts,
         "delivery": delivery,
         "run": run,
         "waterfall": reports.waterfall(run),

@@ -40,7 +40,6 @@ def show(admin: Any, request: HttpRequest, delivery: Delivery) -> HttpResponse:
         **admin.admin_site.each_context(request),
         **_live(delivery, request.user),
         "title": delivery.label,
-        "opts": admin.opts,
         "contents": list(delivery.contents.order_by("language")),
         "findings": control.check(delivery) if delivery.is_editable else [],
         "proofs": Proof.objects.filter(delivery=delivery).order_by("-pk")[:5],
@@ -72,7 +71,6 @@ def preview(admin: Any, request: HttpRequest, delivery: Delivery, language: str)
     context = {
         **admin.admin_site.each_context(request),
         "title": _("Preview"),
-        "opts": admin.opts,
         "delivery": delivery,
         "content": content,
         "contents": delivery.contents.order_by("language"),
@@ -130,6 +128,7 @@ def _live(delivery: Delivery, user: Any) -> dict[str, Any]:
     if delivery.current_run is not None:
         context["waterfall"] = found = reports.waterfall(run)
         context["waterfall_rows"] = _waterfall_rows(delivery, found)
+        context["overlaps"] = any(line.in_all > line.first for line in found.lines)
     if state in SENT_STATES:
         context |= _results(delivery, run)
     return context
