@@ -16,7 +16,8 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from campaign.models import User
-from deliveries.models import Delivery, DeliveryContent, Target
+from deliveries import analysis, sending
+from deliveries.models import Delivery, DeliveryContent, State, Target
 from landing import publishing
 from landing.models import Kind, LandingPage
 from profiles import address_book, consent
@@ -139,6 +140,21 @@ def opt_out_by_hand() -> int:
         evidence = Evidence.of_operator(operator, reason=line.reason)
         opted_out += len(consent.opt_out([profile.pk], channel=None, evidence=evidence, at=timezone.now()))
     return opted_out
+
+
+def stop_interrupted() -> int:
+    """Stop what an earlier run was interrupted in, so that this one's worker has only this one's; return how many.
+
+    A delivery that a visitor has paused stays paused.
+    """
+    stopped = 0
+    for unfinished in Delivery.objects.filter(label__startswith=LABEL):
+        if unfinished.state == State.SENDING:
+            sending.stop(unfinished)  # the worker cancels what was left
+            stopped += 1
+        elif unfinished.state == State.ANALYSING:
+            stopped += analysis.stop(unfinished, at=timezone.now())
+    return stopped
 
 
 def delivery(news: Service) -> Delivery:

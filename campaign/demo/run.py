@@ -41,6 +41,8 @@ def run(console: Console, *, port: int, serve: bool) -> None:
     password = _set_up(console)
     if data.ready():
         console.say(f"\nThe people of an earlier run are kept: {Profile.objects.count():,} profiles.")
+        if data.stop_interrupted():
+            console.say("It was interrupted in a delivery: what was left of that one is cancelled.")
     else:
         _bring_people_in(console)
     mail_port = supervisor.free_port(MAIL_PORT)

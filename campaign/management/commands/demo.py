@@ -29,7 +29,7 @@ class Command(BaseCommand):
         except DemoFailed as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
-            self.stdout.write("\nStopped before the end. The next run goes on from here.")
+            self.stdout.write("\nStopped before the end. What was done is kept; the next run goes on from it.")
             sys.exit(130)
 
     def _write(self, text: str) -> None:
