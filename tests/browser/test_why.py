@@ -63,7 +63,7 @@ EXPECTED = {
     },
     "fr": {
         "got.it@example.org": ["Spring at last", "Envoyé"],
-        "opted.out@example.org": ["Spring at last", "Opérateur", "pierre"],
+        "opted.out@example.org": ["Spring at last", "Ne plus contacter (ce canal)", "Équipe", "pierre"],
         "gone@example.org": ["Spring at last", "550 5.1.1"],
     },
 }
