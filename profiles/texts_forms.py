@@ -43,7 +43,8 @@ class TextsField(forms.MultiValueField):
     """A JSON object {language: text}; where one is required, a text in any language is enough."""
 
     def __init__(self, *, lines: int = 1, **kwargs: Any) -> None:
-        for name in ("encoder", "decoder", "widget", "max_length"):  # what a JSONField passes on
+        # What a JSONField passes on. A hidden copy of the first value would come back as a string.
+        for name in ("encoder", "decoder", "widget", "max_length", "show_hidden_initial"):
             kwargs.pop(name, None)
         fields = [forms.CharField(required=False) for _language in settings.LANGUAGES]
         super().__init__(fields, require_all_fields=False, widget=TextsWidget(lines=lines), **kwargs)

@@ -1,5 +1,6 @@
 """Public pages in the back-office: publish and close by a press of a button, with the permission."""
 
+import re
 from typing import Any
 
 import pytest
@@ -57,6 +58,14 @@ def test_a_new_page_is_a_draft_on_the_channel_of_its_service(client: Client) -> 
     assert add(client, service=service.pk, brand=service.brand_id, double_opt_in="").status_code == 302
     page = LandingPage.objects.get(slug="garden-page")
     assert (page.state, page.channel, page.title) == (PageState.DRAFT, Channel.SMS, {"en": "Subscribe"})
+
+
+def test_what_a_browser_sends_with_the_form_is_taken(client: Client) -> None:
+    """A browser posts hidden inputs too, which `form` knows nothing of."""
+    service = ServiceFactory()
+    shown = client.get(reverse("admin:landing_landingpage_add")).content.decode()
+    hidden = dict.fromkeys(re.findall(r'name="(initial-[\w-]+)"', shown), "{}")
+    assert add(client, service=service.pk, brand=service.brand_id, **hidden).status_code == 302
 
 
 @pytest.mark.parametrize(
