@@ -181,7 +181,7 @@ class DeliveryContent(models.Model):
         constraints = [models.UniqueConstraint(fields=["delivery", "language", "variant"], name="content_once")]
 
     def __str__(self) -> str:
-        return f"{self.get_language_display()}: {self.subject}"
+        return _("%(language)s: %(subject)s") % {"language": self.get_language_display(), "subject": self.subject}
 
 
 class AnalysisRun(models.Model):
