@@ -70,7 +70,9 @@ class ImportJob(models.Model):
     provenance = models.CharField(_("where these people come from"), max_length=300, blank=True)
     basis = models.CharField(_("lawful basis"), max_length=300, blank=True)
     keep_invalid = models.BooleanField(_("keep people whose address cannot be read"), default=False)
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("by")
+    )
     created_at = models.DateTimeField(_("uploaded"), auto_now_add=True)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(_("finished"), null=True)
