@@ -12,6 +12,7 @@ from pathlib import Path
 import environ
 from celery.schedules import schedule
 from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
@@ -246,6 +247,7 @@ UNFOLD = {
     "SITE_TITLE": "Campaign",
     "SITE_HEADER": "Campaign",
     "SITE_SYMBOL": "campaign",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("campaign/favicon.svg")}],
     "SITE_URL": None,
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,

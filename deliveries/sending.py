@@ -151,13 +151,17 @@ def record(
 
 
 def to_ring_again(at: datetime) -> list[int]:
-    """Return the deliveries with rows to work on that nobody works on, or that only need to be ended."""
+    """Return the deliveries that nobody works on, with rows to work on or only their end to find.
+
+    One task per delivery is rung at a time: a long delivery must not take every worker from confirmations and pages.
+    """
     ids = []
     for delivery in Delivery.objects.filter(state__in=[State.SENDING, State.STOPPING]):
         leases = Lease.objects.filter(Lease.open_q(), run=delivery.current_run_id)
-        free = Q(expires_at=None) | Q(expires_at__lte=at)
+        if leases.filter(expires_at__gt=at).exists():
+            continue
         due = Q(pending__gt=0) | Q(handing_off__gt=0) | Q(not_before=None) | Q(not_before__lte=at)
-        if leases.filter(free, due).exists() or not leases.exists():
+        if leases.filter(due).exists() or not leases.exists():
             ids.append(delivery.pk)
     return ids
 

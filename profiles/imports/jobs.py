@@ -172,7 +172,7 @@ class Worker:
             source=Source.IMPORT,
             actor_id=by.pk if by else None,
             actor_name=by.get_username() if by else "",
-            reason=f"#{self.job.pk}",
+            reason=self.job.file_name,
         )
 
     def held(self) -> QuerySet[ImportJob]:

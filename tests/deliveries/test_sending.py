@@ -251,6 +251,17 @@ def test_a_repeated_task_sends_nothing_twice(sink: Sink) -> None:
     assert len(sink.caught) == 3
 
 
+def test_a_delivery_that_somebody_works_on_is_not_rung_again(settings: Any) -> None:
+    settings.LEASE_SIZE = 1
+    delivery = ready(people=3)
+    sending.start(delivery, at=timezone.now())
+    assert sending.to_ring_again(timezone.now()) == [delivery.pk]
+    assert delivery.current_run
+    assert sending.take_lease(delivery.current_run, at=timezone.now())
+    assert sending.to_ring_again(timezone.now()) == []
+    assert sending.to_ring_again(timezone.now() + settings.LEASE_TIME) == [delivery.pk]
+
+
 def test_stopping_cancels_what_has_not_left(sink: Sink) -> None:
     delivery = ready(people=4)
     sending.start(delivery, at=timezone.now())
