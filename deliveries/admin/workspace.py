@@ -41,7 +41,7 @@ def show(admin: Any, request: HttpRequest, delivery: Delivery) -> HttpResponse:
         **_live(delivery, request.user),
         "title": delivery.label,
         "contents": list(delivery.contents.order_by("language")),
-        "findings": control.check(delivery) if delivery.is_editable else [],
+        "findings": control.check(delivery) if delivery.is_editable or delivery.state == State.ANALYSING else [],
         "proofs": Proof.objects.filter(delivery=delivery).order_by("-pk")[:5],
         "may_change": admin.has_change_permission(request, delivery),
         "steps": _steps(delivery),
