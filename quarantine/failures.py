@@ -33,6 +33,8 @@ _TABLE: tuple[tuple[str, Failure], ...] = (
     (r"\b[45]\.(7|6)\.\d+\b", Failure(_I, Reason.REFUSED)),
     (r"spam|blocked|blacklist|reputation|policy|dmarc|\bspf\b|\bdkim\b|rate limit|too many",
      Failure(_I, Reason.REFUSED)),
+    # The sender's own address is what is wrong here.
+    (r"\b[45]\.1\.[78]\b", Failure(_I, Reason.REFUSED)),
     # RFC 3463 3.3: mailbox status.
     (r"\b[45]\.2\.2\b|mailbox (is )?full|over ?quota|quota exceeded", Failure(_S, Reason.MAILBOX_FULL)),
     (r"\b5\.2\.1\b|(account|mailbox) (is )?(disabled|inactive|suspended)", Failure(_H, Reason.ACCOUNT_DISABLED)),
@@ -41,8 +43,6 @@ _TABLE: tuple[tuple[str, Failure], ...] = (
     (r"\b5\.1\.(2|10)\b|(host|domain) (not found|unknown|does not exist)", Failure(_H, Reason.INVALID_DOMAIN)),
     (r"\b5\.1\.[1346]\b|(user|mailbox|recipient|address)( \S+)? (unknown|not found|does not exist|invalid|rejected)"
      r"|unknown (user|mailbox|recipient)|no such (user|mailbox)", Failure(_H, Reason.USER_UNKNOWN)),
-    # The sender's own address is what is wrong here.
-    (r"\b[45]\.1\.[78]\b", Failure(_I, Reason.REFUSED)),
     # RFC 3463 3.5: network and routing status.
     (r"\b[45]\.4\.\d+\b|\b4\.\d+\.\d+\b", Failure(_S, Reason.UNREACHABLE)),
     (r"^(421|450|451|452)\b", Failure(_S, Reason.UNREACHABLE)),
