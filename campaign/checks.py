@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
+from django.core.exceptions import ImproperlyConfigured
 
 
 @register()
@@ -31,6 +32,15 @@ def check_engines(**_: Any) -> list[CheckMessage]:
     if settings.ENVIRONMENT not in ("local", "production"):
         errors.append(Error("CAMPAIGN_ENV must be local or production.", id="campaign.E012"))
     return errors
+
+
+def refuse_unsafe_start() -> None:
+    """Raise ImproperlyConfigured when production would run on values that only suit one machine.
+
+    Commands of manage.py run the checks by themselves; web servers and workers do not.
+    """
+    if settings.ENVIRONMENT == "production" and (errors := list(_production_errors())):
+        raise ImproperlyConfigured("Campaign does not start: " + " ".join(str(error.msg) for error in errors))
 
 
 def _demonstration_servers() -> Iterator[Error]:

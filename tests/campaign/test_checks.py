@@ -1,0 +1,83 @@
+"""Production refuses to start on values that only suit one machine."""
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from campaign import checks
+
+GOOD = {
+    "ENVIRONMENT": "production",
+    "DEBUG": False,
+    "SECRET_KEY": "s" * 40,
+    "SUPPRESSION_KEY": "k" * 40,
+    "ALLOWED_HOSTS": ["news.example.org"],
+    "PUBLIC_URL": "https://news.example.org",
+    "CELERY_BROKER_URL": "redis://redis/0",
+    "EMAIL_URL_IS_SET": True,
+    "DATABASES": {"default": {"ENGINE": "django.db.backends.postgresql"}},
+    "CACHES": {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache"}},
+    "LINK_KEYS": ["1:" + "x" * 20],
+    "UNSUBSCRIBE_MAILBOX": "",
+}
+BAD = [
+    ("DEBUG", True, "campaign.E001"),
+    ("SECRET_KEY", "local-only-secret-key-for-one-machine-never-for-production", "campaign.E002"),
+    ("SUPPRESSION_KEY", "short", "campaign.E003"),
+    ("ALLOWED_HOSTS", [], "campaign.E004"),
+    ("ALLOWED_HOSTS", ["*"], "campaign.E004"),
+    ("PUBLIC_URL", "http://news.example.org", "campaign.E005"),
+    ("DATABASES", {"default": {"ENGINE": "django.db.backends.sqlite3"}}, "campaign.E006"),
+    ("CELERY_BROKER_URL", "filesystem://localhost", "campaign.E007"),
+    ("CACHES", {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache"}}, "campaign.E008"),
+    ("EMAIL_URL_IS_SET", False, "campaign.E009"),
+    ("LINK_KEYS", ["300:" + "x" * 20], "campaign.E013"),
+    ("LINK_KEYS", ["one"], "campaign.E013"),
+    ("UNSUBSCRIBE_MAILBOX", "leave@example.org", "campaign.E014"),
+]
+
+
+class Settings:
+    """Only what the checks read: overriding real settings would open real connections."""
+
+    LOCAL_KEY_PREFIX = "local-only-"
+
+    def __init__(self, **values: Any) -> None:
+        self.__dict__.update(GOOD | values)
+
+
+def found(monkeypatch: pytest.MonkeyPatch, **values: Any) -> list[str | None]:
+    monkeypatch.setattr(checks, "settings", Settings(**values))
+    return [error.id for error in (*checks.check_production(), *checks.check_links())]
+
+
+def test_good_settings_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert found(monkeypatch) == []
+    checks.refuse_unsafe_start()
+
+
+@pytest.mark.parametrize(("name", "value", "code"), BAD)
+def test_each_bad_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: Any, code: str) -> None:
+    assert found(monkeypatch, **{name: value}) == [code]
+    assert found(monkeypatch, ENVIRONMENT="local", **{name: value}) == ([code] if code > "campaign.E012" else [])
+
+
+@pytest.mark.parametrize(("name", "value", "code"), [row for row in BAD if row[2] < "campaign.E010"])
+def test_web_and_workers_do_not_start_on_it(monkeypatch: pytest.MonkeyPatch, name: str, value: Any, code: str) -> None:
+    monkeypatch.setattr(checks, "settings", Settings(**{name: value}))
+    with pytest.raises(ImproperlyConfigured, match="does not start"):
+        checks.refuse_unsafe_start()
+
+
+@pytest.mark.parametrize("module", ["campaign.wsgi", "campaign.asgi"])
+def test_the_entry_points_ask(module: str, tmp_path: Any) -> None:
+    environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path), "CAMPAIGN_ENV": "production"}
+    result = subprocess.run(
+        [sys.executable, "-c", f"import {module}"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode
+    assert "SECRET_KEY must be set" in result.stderr
