@@ -1,7 +1,6 @@
 """The Celery application: `celery -A campaign worker` and `celery -A campaign beat`."""
 
 import os
-
 from typing import Any
 
 from celery import Celery
@@ -16,6 +15,11 @@ app.autodiscover_tasks()
 @worker_init.connect
 @beat_init.connect
 def _refuse_unsafe_start(**_: Any) -> None:
+    from django.core.exceptions import ImproperlyConfigured
+
     from .checks import refuse_unsafe_start
 
-    refuse_unsafe_start()
+    try:
+        refuse_unsafe_start()
+    except ImproperlyConfigured as error:
+        raise SystemExit(str(error)) from error  # Celery logs any other exception of a signal, and goes on

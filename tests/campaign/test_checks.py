@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,11 +74,21 @@ def test_web_and_workers_do_not_start_on_it(monkeypatch: pytest.MonkeyPatch, nam
         checks.refuse_unsafe_start()
 
 
-@pytest.mark.parametrize("module", ["campaign.wsgi", "campaign.asgi"])
-def test_the_entry_points_ask(module: str, tmp_path: Any) -> None:
+STARTS = {
+    "wsgi": ["-c", "import campaign.wsgi"],
+    "asgi": ["-c", "import campaign.asgi"],
+    "worker": ["-m", "celery", "-A", "campaign", "worker", "-P", "solo"],
+    "beat": ["-m", "celery", "-A", "campaign", "beat"],
+}
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_no_process_starts_on_the_values_of_a_demonstration(start: str, tmp_path: Path) -> None:
     environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path), "CAMPAIGN_ENV": "production"}
     result = subprocess.run(
-        [sys.executable, "-c", f"import {module}"], env=environment, capture_output=True, text=True, check=False
-    )
+        [sys.executable, *STARTS[start]],
+        cwd=Path(__file__).resolve().parents[2], env=environment, capture_output=True, text=True, check=False,
+        timeout=60,
+    )  # fmt: skip
     assert result.returncode
     assert "SECRET_KEY must be set" in result.stderr
