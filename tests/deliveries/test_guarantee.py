@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import DatabaseError, connection, connections, transaction
 from django.utils import timezone
 
 from deliveries import analysis, gate, sending, sql
@@ -22,6 +22,7 @@ from profiles import consent
 from profiles.channels import Channel
 from profiles.consent import Evidence
 from profiles.models import Address, Profile, Source
+from profiles.sql import lock_digests
 from quarantine import escalation
 from quarantine.models import Cause
 from tests.factories import DeliveryFactory, ProfileFactory, ServiceFactory
@@ -177,6 +178,40 @@ def test_a_suppression_waits_for_a_claim_and_the_message_was_already_leaving(
             assert until_somebody_waits_or(suppression)
             go_on.set()
     assert len(collector.sent) == 1
+
+
+def test_a_hand_off_and_the_return_of_a_person_never_wait_for_each_other_for_ever() -> None:
+    """Both lock the profile first and the address after it; in two orders they would deadlock."""
+    _delivery, person = started()
+    digest = bytes(Address.objects.get(profile=person).digest)
+    held, go_on = threading.Event(), threading.Event()
+    problems: list[Exception] = []
+
+    def hand_off() -> None:
+        try:
+            with transaction.atomic():
+                sql.lock_for_hand_off(None, person.pk)
+                held.set()
+                go_on.wait(WAIT)
+                lock_digests([digest], shared=True)
+        except DatabaseError as error:
+            problems.append(error)
+
+    def come_back() -> None:
+        by_person = Evidence(source=Source.LANDING_PAGE)
+        try:
+            with transaction.atomic():
+                consent.forget_kept_opt_out(digest, service=None, evidence=by_person, at=timezone.now())
+                consent.opt_in([person.pk], channel=None, evidence=by_person, at=timezone.now())
+        except DatabaseError as error:
+            problems.append(error)
+
+    with in_thread(hand_off):
+        assert held.wait(WAIT)
+        with in_thread(come_back) as returning:
+            assert until_somebody_waits_or(returning)
+            go_on.set()
+    assert problems == []
 
 
 @pytest.mark.parametrize("act", ACTS, ids=lambda act: act.__name__)
