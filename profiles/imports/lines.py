@@ -99,7 +99,7 @@ def _read(record: Record, columns: Columns, keep_invalid: bool) -> PersonLine:
 def _take(line: PersonLine, column: str, text: str, keep_invalid: bool) -> None:
     limit = MAX_ATTRIBUTE if column.startswith(ATTRIBUTE) else _LIMITS.get(column, MAX_VALUE)
     if len(text) > limit:
-        line.note(ERROR, "too_long", column, text)
+        line.note(ERROR, "long_value", column, text)
     elif column == EXTERNAL_ID:
         line.external_id = " ".join(text.split())
     elif column == EMAIL:

@@ -51,7 +51,7 @@ NOTES: Mapping[str, Words] = {
         _("This line does not say who it is about."), _("Give an identifier (external_id) or an email address.")
     ),
     # A cell.
-    "too_long": Words(_("This cell is too long."), _("Shorten it.")),
+    "long_value": Words(_("This cell is too long."), _("Shorten it.")),
     "bad_language": Words(_("This is not a language code."), _("Write a code such as fr or en.")),
     "bad_country": Words(_("This is not a country code."), _("Write the code of two letters, such as FR or GB.")),
     "bad_date": Words(_("This date cannot be read."), _("Write the year, the month and the day, such as 1980-12-31.")),

@@ -151,7 +151,7 @@ def test_an_address_shared_by_two_profiles_is_not_refused_to_the_one_that_has_it
         ("email", "zoe@", "email"),
         ("email", "Zoé <zoe@example.org>", "display_name"),
         ("email", "z" * 300 + "@example.org", "too_long"),
-        ("email", "z" * 600, "too_long"),
+        ("email", "z" * 600, "long_value"),
         ("mobile_phone", "12", "phone"),
         ("mobile_phone", "portable", "phone"),
         ("language", "français", "bad_language"),
@@ -161,9 +161,9 @@ def test_an_address_shared_by_two_profiles_is_not_refused_to_the_one_that_has_it
         ("time_zone", "Paris", "bad_time_zone"),
         ("time_zone", "../etc/passwd", "bad_time_zone"),
         ("blacklisted", "perhaps", "bad_flag"),
-        ("first_name", "x" * 101, "too_long"),
-        ("postal_address", "x" * 501, "too_long"),
-        ("attributes.a", "x" * 1_001, "too_long"),
+        ("first_name", "x" * 101, "long_value"),
+        ("postal_address", "x" * 501, "long_value"),
+        ("attributes.a", "x" * 1_001, "long_value"),
     ],
 )
 def test_a_cell_that_cannot_be_read_refuses_its_line_and_names_it(column, cell, code):
@@ -175,6 +175,12 @@ def test_a_cell_that_cannot_be_read_refuses_its_line_and_names_it(column, cell, 
     assert (job.errors, job.created, job.upto) == (1, 1, 2)
     words = imports.note_words(code)
     assert str(words.message) and str(words.remedy)
+
+
+def test_a_code_has_one_meaning_so_that_a_long_name_is_not_called_an_address():
+    assert len(set(imports.CODES)) == len(imports.CODES)
+    assert str(imports.note_words("long_value").message) == "This cell is too long."
+    assert "email address" in str(imports.note_words("too_long").message)
 
 
 def test_all_that_is_wrong_with_a_line_is_told_at_once():
