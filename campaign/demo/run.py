@@ -11,11 +11,13 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection
 from django.urls import reverse
+from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
 from campaign.celery import app
 from campaign.models import User
 from deliveries.models import Delivery
+from landing.models import Kind, LandingPage
 from profiles.models import ImportJob, Profile, Service
 
 from . import catcher, caught, data, story, supervisor
@@ -178,7 +180,10 @@ def _suggest(console: Console, port: int, delivery: Delivery, messages: Sequence
     console.lines("   from the message that this sends.")
     if message:
         console.lines(f"   For {message.recipients[0]}: {link('admin:caught_mail_message', message.name)}")
-    console.lines(f"   Public page: {link('landing:page', data.NEWS)}   All mail: {link('admin:caught_mail')}")
+    page = LandingPage.objects.open(timezone.now()).filter(kind=Kind.SUBSCRIPTION).order_by("pk").first()
+    if page:
+        console.lines(f"   Public page: {link('landing:page', page.slug)}")
+    console.lines(f"   All mail: {link('admin:caught_mail')}")
 
 
 def _serve(processes: Supervisor) -> None:

@@ -19,6 +19,7 @@ from deliveries.errors import TemplateRefused
 from deliveries.models import Delivery, DeliveryContent, State, Target
 from profiles.admin_base import BaseAdmin, KeysetChangeList
 from profiles.channels import Channel
+from profiles.models import Brand
 
 from . import people, starters, steps, workspace
 
@@ -141,6 +142,12 @@ class DeliveryAdmin(BaseAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
         return DeliveryList
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Choose the brand where there is only one."""
+        brands = list(Brand.objects.values_list("pk", flat=True)[:2])
+        only = {"brand": brands[0]} if len(brands) == 1 else {}
+        return {**only, **super().get_changeform_initial_data(request)}
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
