@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from django.db.models import Sum
+from django.conf import settings
+from django.db.models import Max, Sum
 
 from .exclusions import AMONG_SURVIVORS, EXCLUSIONS
 from .models import AnalysisRun, Lease, LogStatus, Reason, RunReason
+
+QUIET = timedelta(seconds=20)  # two rings of the periodic job
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,12 @@ def outcomes(run: AnalysisRun) -> dict[LogStatus, int]:
     names = {status: status.counter for status in LogStatus}
     sums = Lease.objects.filter(run=run).aggregate(**{f"n_{name}": Sum(name) for name in names.values()})
     return {status: sums[f"n_{name}"] or 0 for status, name in names.items()}
+
+
+def is_quiet(run: AnalysisRun, *, at: datetime) -> bool:
+    """Say whether nothing has been claimed for a while: a claim renews its lease, so the lease tells. One query."""
+    renewed = Lease.objects.filter(run=run).aggregate(at=Max("expires_at"))["at"]
+    return renewed is None or at - (renewed - settings.LEASE_TIME) > QUIET
 
 
 def progress(run: AnalysisRun) -> float:

@@ -7,6 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
@@ -168,6 +169,7 @@ def _results(delivery: Delivery, run: Any) -> dict[str, Any]:
         "left": left,
         "to_send": to_send,
         "in_doubt": found[LogStatus.IN_DOUBT],
+        "quiet": delivery.state == State.SENDING and left and reports.is_quiet(run, at=timezone.now()),
         "drift": drift,
         "drift_total": sum(line.since for line in drift),
     }

@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from deliveries import analysis
+from deliveries import analysis, reports, sending
 from deliveries.models import Delivery, DeliveryContent, DeliveryLog, Proof, Reason, State
 from profiles import consent
 from profiles.channels import Channel
@@ -214,6 +214,19 @@ def test_a_viewer_sees_everything_and_presses_nothing(rung: list[Any]) -> None:
         assert client.post(url("do", delivery.pk, step)).status_code == 403
     assert client.get(url("review", delivery.pk)).status_code == 403
     assert client.get(url("export", delivery.pk)).status_code == 403
+
+
+def test_a_sending_that_stands_still_says_so_and_one_that_moves_does_not(client: Client) -> None:
+    delivery = analysed(ready())
+    sending.start(delivery, at=timezone.now())
+    run, now, still = delivery.current_run, timezone.now(), "No message is leaving at the moment"
+    assert run
+    assert still in client.get(url("live", delivery.pk)).content.decode()
+    assert sending.take_lease(run, at=now)
+    answer = client.get(url("live", delivery.pk))
+    assert still not in answer.content.decode()
+    assert answer["X-Moving"] == "yes"
+    assert reports.is_quiet(run, at=now + reports.QUIET * 2)
 
 
 def test_send_a_test_to_me_makes_one_per_language(
