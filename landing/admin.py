@@ -67,7 +67,7 @@ class LandingPageAdmin(BaseAdmin):
         (
             gettext_lazy("Texts"),
             {
-                "fields": ("title", "introduction", "agreement", ("ask_name", "double_opt_in")),
+                "fields": ("title", "introduction", "agreement", "double_opt_in"),
                 "description": gettext_lazy("Where you leave a text empty, visitors read Campaign's own."),
             },
         ),

@@ -124,10 +124,7 @@ def _opt_in(pending: PendingOptIn, evidence: Evidence, at: datetime, *, quiet: b
     `quiet` is for those who stay opted out of the channel: they were told that nothing is sent to them.
     """
     page, digest, language = pending.version.page, bytes(pending.digest), pending.language
-    profile = oldest_or_new(
-        Channel(page.channel), pending.address, first_name=pending.first_name, last_name=pending.last_name,
-        language=language, at=at,
-    )  # fmt: skip
+    profile = oldest_or_new(Channel(page.channel), pending.address, answers=pending.answers, language=language, at=at)
     agreement = words_of(pending.version, language).agreement
     if pending.agreed and agreement:
         consent.agree(profile, consent.cite(agreement, language), evidence=evidence, at=at)

@@ -1,5 +1,6 @@
 """The one form of a public page: an address, perhaps a name, perhaps a box to agree."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,8 +15,8 @@ from profiles.addresses import ReadAddress
 from profiles.channels import Channel
 from profiles.digests import digest
 
-from . import limits
-from .models import LandingPage, LandingPageVersion
+from . import limits, questions
+from .models import Kind, LandingPage
 from .wording import Words
 
 # Named so that a browser does not fill it in for people, and a robot does.
@@ -35,7 +36,7 @@ class PageForm(forms.Form):
     def __init__(
         self,
         page: LandingPage,
-        content: LandingPage | LandingPageVersion,
+        asked: Sequence[Mapping[str, Any]],
         words: Words,
         data: QueryDict | None = None,
         *,
@@ -47,9 +48,9 @@ class PageForm(forms.Form):
             label=_address_label(self.channel), max_length=addresses.MAX_LENGTH, widget=_input(self.channel),
             error_messages={"required": _("Write your address.")},
         )  # fmt: skip
-        if content.ask_name and not page.is_opt_out:
-            self.fields["first_name"] = _name(_("First name (optional)"), "given-name")
-            self.fields["last_name"] = _name(_("Last name (optional)"), "family-name")
+        self.asked = [] if page.is_opt_out or page.kind == Kind.PREFERENCES else questions.read(asked)
+        for question in self.asked:
+            self.fields[question.key] = question.form_field()
         if words.agreement:
             self.fields["agreed"] = forms.BooleanField(
                 label=words.agreement,
@@ -62,6 +63,12 @@ class PageForm(forms.Form):
         if self.read.flaw:
             raise forms.ValidationError(self.read.flaw.remedy)
         return self.read.value
+
+    @property
+    def answers(self) -> dict[str, str]:
+        """Return what was answered, as text, without the blanks."""
+        given = {question.key: str(self.cleaned_data.get(question.key) or "") for question in self.asked}
+        return {key: text for key, text in given.items() if text}
 
     @property
     def digest(self) -> bytes:
@@ -100,9 +107,3 @@ def _input(channel: Channel) -> forms.TextInput:
     widget.input_type = str(attrs.pop("type", "text"))
     widget.attrs.pop("type", None)
     return widget
-
-
-def _name(label: str, autocomplete: str) -> forms.CharField:
-    return forms.CharField(
-        label=label, required=False, max_length=100, widget=forms.TextInput(attrs={"autocomplete": autocomplete})
-    )

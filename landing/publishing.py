@@ -17,9 +17,10 @@ from django.utils import timezone
 
 from profiles.models import Brand, Service
 
-from .models import Kind, LandingPage, LandingPageVersion, PageState
+from .models import Asked, Content, Kind, LandingPage, LandingPageVersion, PageState
 
 STOP_SLUG = "stop"
+CONTENT = tuple(field.name for field in Content._meta.get_fields())
 # A stand-in, until somebody fills in who writes: example.org is reserved (RFC 2606), so nothing can reach anybody.
 PLACEHOLDER = {"sender_name": "Campaign", "sender_email": "news@example.org", "contact": "news@example.org"}
 
@@ -30,9 +31,8 @@ def publish(page: LandingPage, *, by: str = "", at: datetime) -> LandingPageVers
         locked = LandingPage.objects.select_for_update(of=("self",)).get(pk=page.pk)
         last = locked.versions.aggregate(last=Max("number"))["last"] or 0
         version = LandingPageVersion.objects.create(
-            page=locked, number=last + 1, title=locked.title, introduction=locked.introduction,
-            agreement=locked.agreement, ask_name=locked.ask_name, double_opt_in=locked.double_opt_in,
-            published_at=at, published_by=by,
+            page=locked, number=last + 1, fields=fields_of(locked), published_at=at, published_by=by,
+            **{name: getattr(locked, name) for name in CONTENT},
         )  # fmt: skip
         locked.published, locked.state = version, PageState.PUBLISHED
         locked.save(update_fields=["published", "state"])
@@ -51,8 +51,20 @@ def close(page: LandingPage) -> bool:
 def has_changes(page: LandingPage) -> bool:
     """Say whether the page differs from what visitors see."""
     version = page.published
-    fields = ("title", "introduction", "agreement", "ask_name", "double_opt_in")
-    return version is None or any(getattr(page, name) != getattr(version, name) for name in fields)
+    if version is None or any(getattr(page, name) != getattr(version, name) for name in CONTENT):
+        return True
+    return bool(fields_of(page) != version.fields)
+
+
+def fields_of(page: LandingPage) -> list[dict[str, Any]]:
+    """Return what a page asks for, as a version keeps it."""
+    return [field.as_json() for field in page.asked.all()]
+
+
+def ask_for_name(page: LandingPage) -> None:
+    """Have a page ask for first and last name, neither of them required."""
+    for position, name in enumerate((Asked.FIRST_NAME, Asked.LAST_NAME), start=1):
+        page.asked.create(name=name, position=position)
 
 
 def default_pages(service: Service, *, by: str = "", at: datetime) -> list[LandingPage]:
@@ -71,6 +83,8 @@ def default_pages(service: Service, *, by: str = "", at: datetime) -> list[Landi
             name=f"{service.name}: {kind.label}"[:100], slug=_free(slug), kind=kind, brand=service.brand,
             service=service, channel=service.channel,
         )  # fmt: skip
+        if kind == Kind.SUBSCRIPTION:
+            ask_for_name(page)
         publish(page, by=by, at=at)
         pages.append(page)
     return pages

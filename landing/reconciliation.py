@@ -1,5 +1,6 @@
 """Who is meant by an address: an opt-out touches every profile that has it, an opt-in the oldest one, or a new one."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -8,6 +9,7 @@ from profiles import address_book, consent
 from profiles.channels import Channel
 from profiles.models import Address, Profile
 
+from . import questions
 from .models import Kind, OptOutRequest
 from .notices import tell_unsubscribed
 from .requests import each_unhandled, evidence_of
@@ -30,12 +32,12 @@ def oldest(digest: bytes) -> Profile | None:
     return Profile.objects.having(digest).order_by("pk").first()
 
 
-def oldest_or_new(channel: Channel, text: str, *, first_name: str, last_name: str, language: str, at: datetime) -> int:
+def oldest_or_new(channel: Channel, text: str, *, answers: Mapping[str, str], language: str, at: datetime) -> int:
     """Return the oldest profile that has an address, with its blanks filled in, or a new one with that address.
 
     An opt-out that was kept for the address applies to a new profile. Call it in a transaction.
     """
-    given = {"first_name": first_name, "last_name": last_name, "language": language}
+    given = {**questions.of_profile(answers), "language": language}
     address = Address.make(channel, text)
     found = oldest(bytes(address.digest))
     if found is None:

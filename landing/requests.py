@@ -18,10 +18,10 @@ from profiles.consent import Evidence
 from profiles.models import Source
 
 from . import wording
-from .models import LandingPageVersion, Request
+from .models import LandingPageVersion, PageRequest
 
 BATCH = 200
-R = TypeVar("R", bound=Request)
+R = TypeVar("R", bound=PageRequest)
 logger = logging.getLogger(__name__)
 
 
@@ -51,7 +51,7 @@ def words_of(version: LandingPageVersion, language: str) -> wording.Words:
         return wording.words(version.page, version)
 
 
-def evidence_of(request: Request, **more: Any) -> Evidence:
+def evidence_of(request: PageRequest, **more: Any) -> Evidence:
     """Return who asked on a public page, from where, and what they had read. Stores the wording if it is new."""
     shown = consent.cite(words_of(request.version, request.language).shown, request.language)
     told: dict[str, Any] = {

@@ -56,6 +56,12 @@ def outcome(page: LandingPage, version: LandingPageVersion) -> Outcome:
         return Outcome(_("Done."), text % {"service": pick(page.service.label)})
     if page.is_opt_out:
         return Outcome(_("Done."), _("Messages to this address stop. A message already leaving may still arrive."))
+    if page.kind == Kind.PREFERENCES:
+        return Outcome(
+            _("Look in your mailbox"),
+            _("If we know this address, a message with your link is on its way. The link is valid for one hour."),
+            _("No message after a few minutes? Look among unwanted messages. A few messages a day are sent at most."),
+        )
     if not version.double_opt_in:
         return Outcome(_("Thank you."), _("Your request has been noted. It takes effect within a few minutes."))
     return Outcome(
@@ -114,6 +120,11 @@ def _defaults(page: LandingPage) -> tuple[str, str, str]:
             _("Stop all messages from %(brand)s"),
             _("Give the address that receives our messages, and all of them stop, of every kind."),
             _("Stop all messages"),
+        ),
+        Kind.PREFERENCES: (
+            _("Your preferences"),
+            _("Give your address: we send you a link by which you choose what you receive."),
+            _("Send me the link"),
         ),
     }
     title, introduction, button = texts[Kind(page.kind)]

@@ -12,7 +12,10 @@ from django.apps import apps
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-LEDGERS = ("profiles.ConsentEvent", "profiles.Wording", "quarantine.QuarantineEvent")
+LEDGERS = (
+    "profiles.ConsentEvent", "profiles.ConsentSeal", "profiles.Wording", "profiles.AuditEvent",
+    "quarantine.QuarantineEvent",
+)  # fmt: skip
 
 
 def install_ledger_triggers(using: str = "default", **_: Any) -> None:

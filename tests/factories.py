@@ -9,6 +9,7 @@ from factory.django import DjangoModelFactory
 from campaign.models import User
 from deliveries.models import Delivery, DeliveryContent, Target
 from landing.models import Kind, LandingPage
+from landing.publishing import ask_for_name
 from profiles.channels import Channel
 from profiles.digests import digest
 from profiles.models import Address, Brand, Profile, Service, Subscription
@@ -130,8 +131,11 @@ class DeliveryFactory(DjangoModelFactory[Delivery]):
 
 
 class LandingPageFactory(DjangoModelFactory[LandingPage]):
+    """A page that asks for the name; `asks_name=False` for one that does not."""
+
     class Meta:
         model = LandingPage
+        skip_postgeneration_save = True
 
     name = factory.Sequence(lambda n: f"Page {n}")
     slug = factory.Sequence(lambda n: f"page-{n}")
@@ -139,3 +143,8 @@ class LandingPageFactory(DjangoModelFactory[LandingPage]):
     service = factory.SubFactory(ServiceFactory)
     brand = factory.SelfAttribute("service.brand")
     title = {"en": "Subscribe", "fr": "Abonnez-vous"}
+
+    @factory.post_generation
+    def asks_name(obj: Any, create: bool, extracted: Any, **_: Any) -> None:
+        if create and extracted is not False:
+            ask_for_name(obj)

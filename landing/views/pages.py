@@ -1,5 +1,6 @@
 """The pages that marketers publish: shown, previewed, and their form received."""
 
+from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -8,15 +9,18 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from landing import limits, wording
-from landing.double_opt_in import validity
+from landing.double_opt_in import Visit, validity
 from landing.forms import TRAP, PageForm
 from landing.models import (
     Availability,
+    Kind,
     LandingPage,
     LandingPageVersion,
     OptOutRequest,
     PendingOptIn,
+    PreferencesRequest,
 )
+from landing.publishing import fields_of
 from landing.tasks import handle_requests
 from profiles.ring import ring
 
@@ -39,7 +43,7 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
         return _not_open(request, found, available)
     words = wording.words(found, found.published)
     if request.method != "POST":
-        return _form(request, found, words, PageForm(found, found.published, words, at=at))
+        return _form(request, found, words, PageForm(found, found.published.fields, words, at=at))
     return _receive(request, found, found.published, words)
 
 
@@ -53,7 +57,7 @@ def _receive(
     request: HttpRequest, page: LandingPage, version: LandingPageVersion, words: wording.Words
 ) -> HttpResponse:
     at = timezone.now()
-    form = PageForm(page, version, words, posted(request), at=at)
+    form = PageForm(page, version.fields, words, posted(request), at=at)
     if not form.is_valid():
         return _form(request, page, words, form, status=422)
     if form.seems_robotic:
@@ -64,19 +68,26 @@ def _receive(
             request, page.brand, status=429, title=_("Please try again later"),
             text=_("Many forms have come from your network within an hour. Yours has not been recorded."),
         )  # fmt: skip
-    request_row: dict[str, Any] = {
-        "version": version, "address": form.cleaned_data["address"], "digest": form.digest, "created_at": at,
-        "language": told.language, "ip": told.ip, "user_agent": told.user_agent,
-    }  # fmt: skip
-    if page.is_opt_out:
-        OptOutRequest.objects.create(**request_row)
-    else:
-        PendingOptIn.objects.create(
-            **request_row, expires_at=at + validity(), agreed=form.cleaned_data.get("agreed", False),
-            first_name=form.cleaned_data.get("first_name", ""), last_name=form.cleaned_data.get("last_name", ""),
-        )  # fmt: skip
+    _store(page, version, form, told, at)
     ring(handle_requests)
     return show(request, "received", page.brand, {"outcome": wording.outcome(page, version)})
+
+
+def _store(page: LandingPage, version: LandingPageVersion, form: PageForm, told: Visit, at: datetime) -> None:
+    """Store what was asked for: one row, whoever asks."""
+    row: dict[str, Any] = {
+        "address": form.cleaned_data["address"], "digest": form.digest, "created_at": at,
+        "language": told.language, "ip": told.ip, "user_agent": told.user_agent,
+    }  # fmt: skip
+    if page.kind == Kind.PREFERENCES:
+        PreferencesRequest.objects.create(**row, brand=page.brand, channel=page.channel)
+    elif page.is_opt_out:
+        OptOutRequest.objects.create(**row, version=version)
+    else:
+        PendingOptIn.objects.create(
+            **row, version=version, expires_at=at + validity(), answers=form.answers,
+            agreed=form.cleaned_data.get("agreed", False),
+        )  # fmt: skip
 
 
 def _form(
@@ -105,5 +116,5 @@ def _preview(request: HttpRequest, page: LandingPage) -> HttpResponse:
     if not (user.is_authenticated and user.is_staff and user.has_perm("landing.view_landingpage")):
         return not_found(request)
     words = wording.words(page, page)
-    form = PageForm(page, page, words, at=timezone.now())
+    form = PageForm(page, fields_of(page), words, at=timezone.now())
     return _form(request, page, words, form, preview=True)

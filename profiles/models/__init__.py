@@ -4,24 +4,29 @@ from .consent import (
     Act,
     Confirmation,
     ConsentEvent,
+    ConsentSeal,
     ErasedOptOut,
     Service,
     ServiceQuerySet,
     Source,
     Subscription,
     SubscriptionQuerySet,
+    UnsealedEvent,
     Wording,
 )
-from .people import Address, AddressQuerySet, Brand, Profile, ProfileQuerySet
-from .work import ImportJob, ImportNote, OutboxMessage
+from .people import Address, AddressQuerySet, Brand, BrandLogo, Profile, ProfileQuerySet
+from .work import AuditEvent, ImportJob, ImportNote, OutboxMessage
 
 __all__ = [
     "Act",
     "Address",
     "AddressQuerySet",
+    "AuditEvent",
     "Brand",
+    "BrandLogo",
     "Confirmation",
     "ConsentEvent",
+    "ConsentSeal",
     "ErasedOptOut",
     "ImportJob",
     "ImportNote",
@@ -33,5 +38,6 @@ __all__ = [
     "Source",
     "Subscription",
     "SubscriptionQuerySet",
+    "UnsealedEvent",
     "Wording",
 ]

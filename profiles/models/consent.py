@@ -18,6 +18,7 @@ class Confirmation(models.TextChoices):
 
     NONE = "none", _("No message")
     DEFAULT = "default", _("Default message")
+    OWN = "own", _("Your own message")
 
 
 class ServiceQuerySet(models.QuerySet["Service"]):
@@ -43,6 +44,11 @@ class Service(models.Model):
     on_unsubscribe = models.CharField(
         _("message when somebody unsubscribes"), max_length=10, choices=Confirmation.choices, default=Confirmation.NONE
     )
+    # What an own message says, per language.
+    subscribe_subject = models.JSONField(_("subject"), default=dict, blank=True, validators=[validate_texts])
+    subscribe_text = models.JSONField(_("text"), default=dict, blank=True, validators=[validate_texts])
+    unsubscribe_subject = models.JSONField(_("subject"), default=dict, blank=True, validators=[validate_texts])
+    unsubscribe_text = models.JSONField(_("text"), default=dict, blank=True, validators=[validate_texts])
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     archived_at = models.DateTimeField(_("archived"), null=True, blank=True, editable=False)
 
@@ -146,6 +152,7 @@ class ConsentEvent(models.Model):
     channel = models.PositiveSmallIntegerField(_("channel"), choices=Channel.choices, null=True)
     service_id = models.BigIntegerField(null=True)
     service_name = models.CharField(_("service"), max_length=64, blank=True, db_default="")
+    expires_at = models.DateTimeField(_("until"), null=True)  # of a subscription that ends by itself
     delivery_id = models.BigIntegerField(null=True)
     delivery_name = models.CharField(_("delivery"), max_length=200, blank=True, db_default="")
     source = models.CharField(_("from"), max_length=20, choices=Source.choices)
@@ -166,10 +173,42 @@ class ConsentEvent(models.Model):
         indexes = [
             models.Index(fields=["profile_id", "id"], name="consent_by_profile"),
             models.Index(fields=["digest", "id"], name="consent_by_digest", condition=Q(digest__isnull=False)),
+            # For retention: the events whose network address or browser has not been blanked yet.
+            models.Index(fields=["at"], name="consent_with_visitor", condition=~Q(ip="") | ~Q(user_agent="")),
+            # For the history of a service: its growth is the fold of its own events.
+            models.Index(fields=["service_id", "at"], name="consent_by_service", condition=Q(service_id__isnull=False)),
+            # For alarms about links that machines press: the opt-outs by messages, in the order in which they came.
+            models.Index(fields=["id"], name="consent_by_message", condition=Q(delivery_id__isnull=False)),
         ]
 
     def __str__(self) -> str:
         return self.get_act_display()
+
+
+class UnsealedEvent(models.Model):
+    """An event that no seal covers yet. A trigger of the database adds the row with its event; sealing removes it."""
+
+    event_id = models.BigIntegerField(primary_key=True)
+
+    def __str__(self) -> str:
+        return str(self.event_id)
+
+
+class ConsentSeal(models.Model):
+    """A batch of events of the ledger, closed by a keyed digest that is chained to the seal before (see seals.py)."""
+
+    number = models.PositiveIntegerField(_("number"), unique=True)
+    at = models.DateTimeField(_("when"), db_default=Now())
+    count = models.PositiveIntegerField(_("events"))
+    events = models.BinaryField(editable=False)  # the numbers of the events, and keyed digests of what may be blanked
+    digest = models.BinaryField(max_length=32, editable=False)
+
+    class Meta:
+        verbose_name = _("seal")
+        verbose_name_plural = _("seals")
+
+    def __str__(self) -> str:
+        return f"{self.number}:{bytes(self.digest).hex()}"
 
 
 class ErasedOptOut(models.Model):

@@ -29,6 +29,11 @@ class Brand(models.Model):
     privacy_notice = models.JSONField(_("privacy notice"), default=dict, blank=True, validators=[validate_texts])
     link_domain = models.URLField(_("address of the public pages"), blank=True, help_text=_("Empty: this site's."))
     color = models.CharField(_("colour"), max_length=7, default="#1f6f5c")
+    page_color = models.CharField(
+        _("colour of the page"), max_length=7, blank=True,
+        help_text=_("Behind the text of public pages. It is made light enough, or dark enough, to read on."),
+    )  # fmt: skip
+    logo_digest = models.CharField(max_length=32, blank=True, editable=False)  # of BrandLogo; empty: none
 
     class Meta:
         verbose_name = _("brand")
@@ -42,6 +47,17 @@ class Brand(models.Model):
     def public_url(self) -> str:
         """Return the scheme and host under which this brand's pages and links are."""
         return (self.link_domain or settings.PUBLIC_URL).rstrip("/")
+
+
+class BrandLogo(models.Model):
+    """The picture of a brand: apart, so that no page loads it; in the database, so that no folder is served."""
+
+    brand = models.OneToOneField(Brand, models.CASCADE, related_name="logo")
+    kind = models.CharField(max_length=30)  # a MIME type
+    data = models.BinaryField()
+
+    def __str__(self) -> str:
+        return str(self.brand)
 
 
 class ProfileQuerySet(models.QuerySet["Profile"]):

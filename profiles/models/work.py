@@ -29,6 +29,9 @@ class OutboxMessage(models.Model):
     brand = models.ForeignKey(Brand, models.CASCADE, related_name="+")
     service = models.ForeignKey(Service, models.CASCADE, null=True, related_name="+")
     language = models.CharField(max_length=10)
+    # The words of an own message, as they were when it was posted; empty for the default one.
+    subject = models.CharField(max_length=300, blank=True)
+    text = models.TextField(blank=True)
     # A link is made when the message is rendered: URL name, purpose and subject id, so that no token is stored.
     link_view = models.CharField(max_length=60, blank=True)
     link_purpose = models.CharField(max_length=30, blank=True)
@@ -69,6 +72,10 @@ class ImportJob(models.Model):
     service = models.ForeignKey(Service, models.PROTECT, null=True, blank=True, verbose_name=_("subscribe them to"))
     provenance = models.CharField(_("where these people come from"), max_length=300, blank=True)
     basis = models.CharField(_("lawful basis"), max_length=300, blank=True)
+    only_opt_outs = models.BooleanField(
+        _("only opt-outs"), default=False,
+        help_text=_("A list of addresses that must not be written to, from a former system. It makes no profile."),
+    )  # fmt: skip
     keep_invalid = models.BooleanField(_("keep people whose address cannot be read"), default=False)
     by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("by")
@@ -123,3 +130,39 @@ class ImportNote(models.Model):
 
     def __str__(self) -> str:
         return f"{self.line}: {self.code}"
+
+
+class AuditEvent(models.Model):
+    """Who did what in the back-office that no row of its own tells: append-only (triggers)."""
+
+    class Action(models.TextChoices):
+        ADDED = "added", _("Added")
+        CHANGED = "changed", _("Changed")
+        PUBLISHED = "published", _("Published")
+        CLOSED = "closed", _("Closed")
+        ARCHIVED = "archived", _("Archived")
+        REOPENED = "reopened", _("Opened again")
+        EXPORTED = "exported", _("Exported")
+        RESTORED = "restored", _("Opt-outs taken back")
+        DISMISSED = "dismissed", _("Looked at, nothing done")
+
+    at = models.DateTimeField(_("when"), db_default=Now())
+    action = models.CharField(_("what"), max_length=20, choices=Action.choices)
+    subject = models.CharField(_("of what"), max_length=60)  # app.Model
+    subject_id = models.CharField(max_length=40, blank=True)
+    label = models.CharField(_("name"), max_length=200, blank=True)
+    actor_id = models.BigIntegerField(null=True)
+    actor_name = models.CharField(_("by"), max_length=150, blank=True)
+    before = models.JSONField(_("before"), default=dict, blank=True)
+    after = models.JSONField(_("after"), default=dict, blank=True)
+    rows = models.PositiveIntegerField(_("rows"), null=True)  # how many an export held, or an act touched
+    reason = models.TextField(_("reason"), blank=True)
+
+    PERSONAL = ("actor_name", "reason")
+
+    class Meta:
+        verbose_name = _("act in the back-office")
+        verbose_name_plural = _("acts in the back-office")
+
+    def __str__(self) -> str:
+        return f"{self.get_action_display()}: {self.label}"
