@@ -133,6 +133,8 @@ CELERY_BEAT_SCHEDULE = {
     "drain-outbox": {"task": "deliveries.tasks.drain_outbox", "schedule": _RING},
     "public-requests": {"task": "landing.tasks.handle_requests", "schedule": _RING},
     "imports": {"task": "profiles.tasks.resume_imports", "schedule": _RING},
+    "seal-ledger": {"task": "profiles.tasks.seal_ledger", "schedule": schedule(timedelta(minutes=1))},
+    "blank-visitors": {"task": "profiles.tasks.blank_visitors", "schedule": schedule(timedelta(hours=1))},
     "expire-subscriptions": {"task": "profiles.tasks.expire_subscriptions", "schedule": schedule(timedelta(hours=1))},
     "purge-requests": {"task": "landing.tasks.purge_requests", "schedule": schedule(timedelta(hours=1))},
     "purge-runs": {"task": "deliveries.tasks.purge_runs", "schedule": schedule(timedelta(minutes=10))},
@@ -157,6 +159,8 @@ IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", default=500_000_000)
 CONNECTION_RETRY_SECONDS = env.int("CONNECTION_RETRY_SECONDS", default=30)  # when nobody answers at all
 PUBLIC_POSTS_PER_HOUR = env.int("PUBLIC_POSTS_PER_HOUR", default=20)  # forms of public pages, per network address
 CONFIRMATION_HOURS = env.int("CONFIRMATION_HOURS", default=72)  # a double opt-in link lives this long
+# The ledger keeps from where somebody opted in or out (network address, browser) this long; the rest of it stays.
+VISITOR_DETAILS_KEPT = timedelta(days=env.int("VISITOR_DETAILS_DAYS", default=365))
 VALIDITY = timedelta(hours=env.int("VALIDITY_HOURS", default=84))  # temporary refusals are tried again this long
 
 # -- people and languages -----------------------------------------------------------------------------------

@@ -168,9 +168,7 @@ def _subscribe_again(event: ConsentEvent, service: Service, *, evidence: Evidenc
     begun = ConsentEvent.objects.filter(
         profile_id=event.profile_id, service_id=service.pk, act=Act.SUBSCRIBE, pk__lt=event.pk
     ).order_by("-pk").first()  # fmt: skip
-    end = None
-    if begun is not None and service.validity_days:
-        end = begun.at + timedelta(days=service.validity_days)
-        if end <= at:
-            return
+    end = begun.expires_at if begun else None
+    if end is not None and end <= at:
+        return
     consent.subscribe([event.profile_id or 0], service, evidence=evidence, at=at, expires_at=end)

@@ -7,13 +7,16 @@ each other.
 
 Opting out is monotone: nothing here clears a flag but `opt_in`, and `opt_in` refuses every source but the person
 and an operator who gives a reason.
+
+Every function that writes is in `WRITERS`, by its name. Flags, subscriptions and kept opt-outs are the fold of the
+events that these functions wrote: `profiles.verify` computes it again.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from django.db import transaction
 from django.db.models import Q
@@ -25,7 +28,16 @@ from .models import Act, Address, ConsentEvent, ErasedOptOut, Profile, Service, 
 from .sql import lock_digests
 
 BATCH = 5_000
+# The registry: no other code writes flags, subscriptions or events (a test reads every syntax tree).
+WRITERS: dict[str, Callable[..., Any]] = {}
+F = TypeVar("F", bound=Callable[..., Any])
 LIFTERS = {Source.LANDING_PAGE, Source.PREFERENCES, Source.OPERATOR}
+
+
+def writer(function: F) -> F:
+    """Enter a function into the registry of those that write."""
+    WRITERS[function.__name__] = function
+    return function
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +84,13 @@ def cite(text: str, language: str) -> Wording:
     return wording
 
 
+@writer
 def opt_out(profiles: Iterable[int], *, channel: Channel | None, evidence: Evidence, at: datetime) -> Change:
     """Set the flag "no longer contact" of a channel, or of every channel (None)."""
     return _set_flag(profiles, channel, True, Act.OPT_OUT, evidence, at)
 
 
+@writer
 def opt_in(profiles: Iterable[int], *, channel: Channel | None, evidence: Evidence, at: datetime) -> Change:
     """Lift one flag. Only the person, or an operator who says why, may: LiftRefused, LiftNeedsReason."""
     if evidence.source not in LIFTERS:
@@ -86,6 +100,7 @@ def opt_in(profiles: Iterable[int], *, channel: Channel | None, evidence: Eviden
     return _set_flag(profiles, channel, False, Act.OPT_IN, evidence, at)
 
 
+@writer
 def subscribe(
     profiles: Iterable[int],
     service: Service,
@@ -114,11 +129,12 @@ def subscribe(
                 Subscription(service=service, profile_id=pk, created_at=at, expires_at=expires, source=evidence.source)
                 for pk in new
             )
-            _record(evidence, Act.SUBSCRIBE, at, new, **_of_service(service))
+            _record(evidence, Act.SUBSCRIBE, at, new, expires_at=expires, **_of_service(service))
             changed += new
     return Change(changed)
 
 
+@writer
 def unsubscribe(
     profiles: Iterable[int], service: Service, *, evidence: Evidence, at: datetime, act: Act = Act.UNSUBSCRIBE
 ) -> Change:
@@ -135,6 +151,7 @@ def unsubscribe(
     return Change(changed)
 
 
+@writer
 def expire_subscriptions(at: datetime) -> int:
     """Tidy away the subscriptions that have ended by themselves; return how many."""
     ended = 0
@@ -150,6 +167,7 @@ def expire_subscriptions(at: datetime) -> int:
     return ended
 
 
+@writer
 def agree(profile: int, wording: Wording, *, evidence: Evidence, at: datetime) -> None:
     """Note that a person agreed to a text."""
     replace(evidence, wording_id=wording.pk, language=wording.language).event(
@@ -157,11 +175,13 @@ def agree(profile: int, wording: Wording, *, evidence: Evidence, at: datetime) -
     ).save()
 
 
+@writer
 def state_provenance(reason: str, *, evidence: Evidence, at: datetime, service: Service | None = None) -> None:
     """Note where imported people come from and on which lawful basis they may be written to."""
     evidence.event(Act.PROVENANCE, at, reason=reason, **(_of_service(service) if service else {})).save()
 
 
+@writer
 def note_address_event(act: Act, entries: Iterable[tuple[Channel, bytes]], *, evidence: Evidence, at: datetime) -> None:
     """Write the events of addresses that are quarantined or released, in the transaction that does it."""
     ConsentEvent.objects.bulk_create(
@@ -169,6 +189,7 @@ def note_address_event(act: Act, entries: Iterable[tuple[Channel, bytes]], *, ev
     )
 
 
+@writer
 def opt_out_address(
     channel: Channel,
     digest: bytes,
@@ -194,6 +215,7 @@ def opt_out_address(
     return opt_out(people, channel=flag, evidence=evidence, at=at)
 
 
+@writer
 def forget_kept_opt_out(
     digest: bytes,
     *,
@@ -224,12 +246,14 @@ def forget_kept_opt_out(
     return bool(gone)
 
 
+@writer
 def apply_erased_opt_outs(profiles: Iterable[int], *, at: datetime) -> Change:
     """Opt out newly made profiles whose address opted out while nobody had it. Call it when addresses are added."""
     held = Address.objects.filter(profile__in=list(profiles)).values_list("profile_id", "digest")
     return apply_erased_opt_outs_of(held, at=at)
 
 
+@writer
 def apply_erased_opt_outs_of(held: Iterable[tuple[int, bytes | memoryview]], *, at: datetime) -> Change:
     """Do the same for these (profile, digest of an address) pairs only, in a number of queries that does not grow."""
     people: dict[bytes, set[int]] = {}
@@ -248,6 +272,17 @@ def apply_erased_opt_outs_of(held: Iterable[tuple[int, bytes | memoryview]], *, 
         elif service := services.get(service_id):
             changed.update(unsubscribe(ids, service, evidence=evidence, at=at).profiles)
     return Change(sorted(changed))
+
+
+@writer
+def blank_visitors(*, before: datetime) -> int:
+    """Forget the network address and the browser in a batch of the events older than a moment; return of how many.
+
+    What was done, when and by which text stays. Seals hold keyed digests of what is blanked, so they stay good.
+    """
+    old = ConsentEvent.objects.filter(~Q(ip="") | ~Q(user_agent=""), at__lt=before).order_by("at")
+    batch = list(old.values_list("pk", flat=True)[:BATCH])
+    return ConsentEvent.objects.filter(pk__in=batch).update(ip="", user_agent="")
 
 
 def _having(digest: bytes) -> list[int]:

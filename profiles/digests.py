@@ -22,6 +22,11 @@ def digest(channel: Channel | int, key: str) -> bytes:
     return mac.digest()
 
 
+def keyed(purpose: bytes, data: bytes, *, size: int = 32) -> bytes:
+    """Return a keyed digest of anything else, for a purpose of at most 16 bytes; it never equals one of an address."""
+    return hashlib.blake2b(data, digest_size=size, key=_secret(settings.SUPPRESSION_KEY), person=purpose).digest()
+
+
 def lock_number(value: bytes) -> int:
     """Return the signed 64-bit number under which a digest is locked (PostgreSQL advisory locks)."""
     return int.from_bytes(value[:8], "big", signed=True)

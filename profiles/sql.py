@@ -1,8 +1,9 @@
 """Hand-written SQL about people: locks that only PostgreSQL needs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
-from django.db import connection
+from django.db import connection, transaction
 
 from .digests import lock_number
 
@@ -34,3 +35,28 @@ def hold_erased_opt_outs() -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("LOCK TABLE profiles_erasedoptout IN SHARE MODE")
+
+
+def lock_seals() -> None:
+    """Let one process at a time add to the chain of seals, until the transaction ends."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('profiles.seals'))")
+
+
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """Read everything inside the block as it was at one moment, while others go on writing."""
+    mode = getattr(connection, "transaction_mode", None)
+    if connection.vendor == "sqlite":
+        connection.transaction_mode = "DEFERRED"  # type: ignore[attr-defined]  # a reader needs no writer's lock
+    try:
+        with transaction.atomic():
+            # Inside an outer transaction, as in a test, it is too late to choose.
+            if connection.vendor == "postgresql" and not connection.savepoint_ids:
+                with connection.cursor() as cursor:
+                    cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield
+    finally:
+        if connection.vendor == "sqlite":
+            connection.transaction_mode = mode  # type: ignore[attr-defined]

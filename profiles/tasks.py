@@ -4,13 +4,25 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from . import consent, imports
+from . import consent, imports, seals
 from .models import ImportJob
 
 
 @shared_task
 def expire_subscriptions() -> None:
     consent.expire_subscriptions(timezone.now())
+
+
+@shared_task
+def seal_ledger() -> None:
+    seals.seal(timezone.now())
+
+
+@shared_task
+def blank_visitors() -> None:
+    """Forget network addresses and browsers that have been kept for long enough."""
+    while consent.blank_visitors(before=timezone.now() - settings.VISITOR_DETAILS_KEPT):
+        pass
 
 
 @shared_task

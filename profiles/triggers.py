@@ -17,6 +17,10 @@ LEDGERS = (
     "quarantine.QuarantineEvent",
 )  # fmt: skip
 
+SEALED = "profiles.ConsentEvent"  # its new rows wait in profiles_unsealedevent until a seal covers them
+QUEUE = "profiles_unsealedevent"
+KINDS = ("no_update", "no_delete", "only_blank", "no_truncate", "unsealed")
+
 
 def install_ledger_triggers(using: str = "default", **_: Any) -> None:
     """Create the triggers of every ledger table that exists; safe to repeat."""
@@ -28,6 +32,18 @@ def install_ledger_triggers(using: str = "default", **_: Any) -> None:
             if model._meta.db_table in tables:
                 for statement in _statements(connection, model):
                     cursor.execute(statement)
+                if label == SEALED and QUEUE in tables:
+                    for statement in _queue(connection, model._meta.db_table):
+                        cursor.execute(statement)
+
+
+def names_of(connection: BaseDatabaseWrapper, model: Any) -> set[str]:
+    """Return the names of the triggers that a ledger table must have."""
+    kinds = ["no_update", "no_delete"]
+    kinds += ["only_blank"] if getattr(model, "PERSONAL", ()) else []
+    kinds += ["no_truncate"] if connection.vendor == "postgresql" else []
+    kinds += ["unsealed"] if model._meta.label == SEALED else []
+    return {f"{model._meta.db_table}_{kind}" for kind in kinds}
 
 
 def missing(using: str = "default") -> list[str]:
@@ -40,8 +56,12 @@ def missing(using: str = "default") -> list[str]:
         else:
             cursor.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
         found = {row[0] for row in cursor.fetchall()}
-    names = (apps.get_model(label)._meta.db_table for label in LEDGERS)
-    return [t for t in names if t in tables and not {f"{t}_no_update", f"{t}_no_delete"} <= found]
+    models = [apps.get_model(label) for label in LEDGERS]
+    return [
+        model._meta.db_table
+        for model in models
+        if model._meta.db_table in tables and not names_of(connection, model) <= found
+    ]
 
 
 @contextmanager
@@ -50,7 +70,7 @@ def lifted(connection: BaseDatabaseWrapper) -> Iterator[None]:
     tables = [apps.get_model(label)._meta.db_table for label in LEDGERS]
     with connection.cursor() as cursor:
         for table in tables:
-            for kind in ("no_update", "no_delete", "only_blank", "no_truncate"):
+            for kind in KINDS:
                 on = f" ON {table}" if connection.vendor == "postgresql" else ""
                 cursor.execute(f"DROP TRIGGER IF EXISTS {table}_{kind}{on}")
     try:
@@ -90,3 +110,21 @@ def _statements(connection: BaseDatabaseWrapper, model: Any) -> Iterator[str]:
             f"CREATE TRIGGER IF NOT EXISTS {table}_only_blank BEFORE UPDATE OF {blanked} ON {table} "
             f"WHEN {not_blank} {refuse}"
         )
+
+
+def _queue(connection: BaseDatabaseWrapper, table: str) -> Iterator[str]:
+    """Have each new event wait for its seal: a row of the same transaction, so that none is forgotten or invented."""
+    if connection.vendor == "postgresql":
+        yield (
+            "CREATE OR REPLACE FUNCTION campaign_unsealed() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN INSERT INTO {QUEUE} (event_id) SELECT id FROM fresh; RETURN NULL; END $$"
+        )
+        yield (
+            f"CREATE OR REPLACE TRIGGER {table}_unsealed AFTER INSERT ON {table} REFERENCING NEW TABLE AS fresh "
+            "FOR EACH STATEMENT EXECUTE FUNCTION campaign_unsealed()"
+        )
+        return
+    yield (
+        f"CREATE TRIGGER IF NOT EXISTS {table}_unsealed AFTER INSERT ON {table} "
+        f"BEGIN INSERT INTO {QUEUE} (event_id) VALUES (NEW.id); END"
+    )
