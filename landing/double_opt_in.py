@@ -21,17 +21,16 @@ from profiles import consent, outbox
 from profiles.blacklist import FLAGS
 from profiles.channels import Channel
 from profiles.consent import Evidence
-from profiles.models import ErasedOptOut, OutboxMessage, Profile
+from profiles.models import ErasedOptOut, OutboxMessage
 from profiles.outbox import Link
 from profiles.tokens import Purpose
-from quarantine import escalation
-from quarantine.models import Cause, QuarantinedAddress, Status
 
 from . import wording
+from .lifting import lift_channels, write_again
 from .models import Kind, LandingPage, PendingOptIn
 from .notices import subscribed_before, tell_subscribed
 from .reconciliation import oldest, oldest_or_new
-from .requests import each_unhandled, evidence_of, words_of
+from .requests import OF_A_PAGE, each_unhandled, evidence_of, words_of
 
 VIEW = "landing:confirm"
 MESSAGE_EVERY = timedelta(days=1)  # at most, to one address
@@ -53,7 +52,7 @@ def validity() -> timedelta:
 
 def handle(at: datetime) -> int:
     """Act on the opt-in requests that nobody has acted on yet; return on how many."""
-    return each_unhandled(PendingOptIn.objects.all(), _handle, at=at)
+    return each_unhandled(PendingOptIn.objects.select_related(*OF_A_PAGE), _handle, at=at)
 
 
 def purge(at: datetime) -> int:
@@ -94,11 +93,13 @@ def confirm(pending: PendingOptIn, *, visit: Visit, lift: bool, at: datetime) ->
         if page.kind == Kind.SUBSCRIPTION and page.service:
             consent.forget_kept_opt_out(digest, service=page.service, evidence=evidence, at=at)
         profile = _opt_in(pending, evidence, at, quiet=quiet)
+        channel = Channel(page.channel)
         if page.kind == Kind.OPT_IN:
-            _lift_channel(profile, page, digest, evidence, at)
+            lift_channels(profile, [channel], digest=digest, evidence=evidence, at=at)
         elif lift:
-            _lift_channel(profile, page, digest, _told_of_the_box(evidence, page, visit), at)
-        _write_again(page, digest, evidence, at)
+            told = _told_of_the_box(evidence, page, visit)
+            lift_channels(profile, [channel], digest=digest, evidence=told, at=at)
+        write_again(channel, digest, evidence=evidence, at=at)
     return True
 
 
@@ -142,31 +143,7 @@ def _left_for_good(digest: bytes, service: int) -> bool:
     return ErasedOptOut.objects.filter(digest=digest, service_id=service).exists()
 
 
-def _lift_channel(profile: int, page: LandingPage, digest: bytes, evidence: Evidence, at: datetime) -> None:
-    """Lift the opt-out of the page's channel, and of no other.
-
-    Where every channel is off, the others stay off one by one. The same goes for what is kept for the address.
-    """
-    channel = Channel(page.channel)
-    others = [other for other in Channel if other != channel]
-    if Profile.objects.filter(pk=profile, blacklisted=True).exists():
-        for other in others:
-            consent.opt_out([profile], channel=other, evidence=evidence, at=at)
-        consent.opt_in([profile], channel=None, evidence=evidence, at=at)
-    consent.opt_in([profile], channel=channel, evidence=evidence, at=at)
-    consent.forget_kept_opt_out(digest, service=None, flag=channel, evidence=evidence, at=at)
-    consent.forget_kept_opt_out(digest, service=None, keeping=others, evidence=evidence, at=at)
-
-
 def _told_of_the_box(evidence: Evidence, page: LandingPage, visit: Visit) -> Evidence:
     with override(visit.language):
         box = wording.lift(Channel(page.channel), page.brand.name)
     return replace(evidence, wording_id=consent.cite(box, visit.language).pk, language=visit.language)
-
-
-def _write_again(page: LandingPage, digest: bytes, evidence: Evidence, at: datetime) -> None:
-    """Use an address again that its owner had asked us not to use; no other cause is theirs to lift."""
-    asked = QuarantinedAddress.objects.filter(
-        channel=page.channel, digest=digest, status=Status.QUARANTINED, cause=Cause.PERSON
-    )
-    escalation.release(asked, evidence=evidence, at=at)

@@ -18,10 +18,11 @@ from profiles.consent import Evidence
 from profiles.models import Source
 
 from . import wording
-from .models import LandingPageVersion, PageRequest
+from .models import LandingPageVersion, PageRequest, Request
 
 BATCH = 200
-R = TypeVar("R", bound=PageRequest)
+OF_A_PAGE = ("version__page__brand", "version__page__service")  # what acting on a PageRequest reads
+R = TypeVar("R", bound=Request)
 logger = logging.getLogger(__name__)
 
 
@@ -31,7 +32,7 @@ def each_unhandled(rows: "models.QuerySet[R]", act: Callable[..., None], *, at: 
     One that the database refuses is logged and left for the next time, so that it does not hold up the others.
     """
     done, last = 0, 0
-    waiting = rows.filter(handled_at=None).select_related("version__page__brand", "version__page__service")
+    waiting = rows.filter(handled_at=None)
     while batch := list(waiting.filter(pk__gt=last).order_by("pk")[:BATCH]):
         last = batch[-1].pk
         for row in batch:

@@ -37,6 +37,8 @@ class Purpose(StrEnum):
     FORM = "form"
     UNDO = "undo"
     MESSAGE_ID = "message-id"
+    PREFERENCES = "preferences"
+    PREFERENCES_FORM = "preferences-form"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
