@@ -1,4 +1,4 @@
-"""The one form of a public page: an address, perhaps a name, perhaps a box to agree."""
+"""The one form of a public page: an address, what the page asks for besides, perhaps a box to agree."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ from profiles.channels import Channel
 from profiles.digests import digest
 
 from . import limits, questions
-from .models import Kind, LandingPage
+from .models import Asked, Kind, LandingPage
 from .wording import Words
 
 # Named so that a browser does not fill it in for people, and a robot does.
@@ -50,7 +50,7 @@ class PageForm(forms.Form):
         )  # fmt: skip
         self.asked = [] if page.is_opt_out or page.kind == Kind.PREFERENCES else questions.read(asked)
         for question in self.asked:
-            self.fields[question.key] = question.form_field()
+            self.fields[question.key] = question.form_field(at=at)
         if words.agreement:
             self.fields["agreed"] = forms.BooleanField(
                 label=words.agreement,
@@ -63,6 +63,19 @@ class PageForm(forms.Form):
         if self.read.flaw:
             raise forms.ValidationError(self.read.flaw.remedy)
         return self.read.value
+
+    def clean(self) -> dict[str, Any]:
+        """Read the addresses among the answers: a number as it is written in the country that was answered."""
+        given = super().clean() or {}
+        country = given.get(Asked.COUNTRY) or settings.DEFAULT_COUNTRY
+        for question in self.asked:
+            text = given.get(question.key)
+            if text and question.name in questions.CHANNELS:
+                try:
+                    given[question.key] = questions.read_address(question.name, text, country=country)
+                except forms.ValidationError as error:
+                    self.add_error(question.key, error)
+        return given
 
     @property
     def answers(self) -> dict[str, str]:

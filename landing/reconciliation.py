@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 
@@ -12,14 +13,14 @@ from profiles.models import Address, Profile
 from . import questions
 from .models import Kind, OptOutRequest
 from .notices import tell_unsubscribed
-from .requests import each_unhandled, evidence_of
+from .requests import OF_A_PAGE, each_unhandled, evidence_of
 
 KEPT = timedelta(days=1)  # a request that has been handled, for as long as somebody may ask what became of it
 
 
 def handle_opt_outs(at: datetime) -> int:
     """Act on the typed opt-outs that nobody has acted on yet; return how many."""
-    return each_unhandled(OptOutRequest.objects.all(), _opt_out, at=at)
+    return each_unhandled(OptOutRequest.objects.select_related(*OF_A_PAGE), _opt_out, at=at)
 
 
 def purge_opt_outs(at: datetime) -> int:
@@ -41,16 +42,39 @@ def oldest_or_new(channel: Channel, text: str, *, answers: Mapping[str, str], la
     address = Address.make(channel, text)
     found = oldest(bytes(address.digest))
     if found is None:
-        profile = Profile.objects.create(**given)
-        address_book.change(profile, saved=[address], at=at)
+        profile = Profile.objects.create(**given, attributes=questions.attributes_of(answers))
+        _add_addresses(profile, answers, at, first=address)
         return int(profile.pk)
-    blanks = {name: value for name, value in given.items() if value and not getattr(found, name)}
+    profile = Profile.objects.select_for_update(no_key=True).get(pk=found.pk)
+    _fill_in(profile, given, questions.attributes_of(answers))
+    _add_addresses(profile, answers, at)
+    return int(profile.pk)
+
+
+def _fill_in(profile: Profile, given: Mapping[str, Any], attributes: Mapping[str, str]) -> None:
+    """Write what was answered where nothing was known."""
+    blanks = {name: value for name, value in given.items() if value and not getattr(profile, name)}
+    if unknown := {name: text for name, text in attributes.items() if not profile.attributes.get(name)}:
+        blanks["attributes"] = {**profile.attributes, **unknown}
     if blanks:
         for name, value in blanks.items():
-            setattr(found, name, value)
-        found.save(update_fields=[*blanks, "updated_at"])
-        found.refresh_search()
-    return int(found.pk)
+            setattr(profile, name, value)
+        profile.save(update_fields=[*blanks, "updated_at"])
+        profile.refresh_search()
+
+
+def _add_addresses(profile: Profile, answers: Mapping[str, str], at: datetime, *, first: Address | None = None) -> None:
+    """Give a person the addresses that they wrote, on channels where they have none."""
+    held = set(Address.objects.filter(profile=profile).values_list("channel", flat=True))
+    saved = [first] if first else []
+    held |= {address.channel for address in saved}
+    saved += [
+        Address.make(channel, text, country=profile.country)
+        for channel, text in questions.addresses_of(answers).items()
+        if channel not in held
+    ]
+    if saved:
+        address_book.change(profile, saved=saved, at=at)
 
 
 def _opt_out(request: OptOutRequest, *, at: datetime) -> None:

@@ -3,7 +3,7 @@
 Pages made by default hold no texts, so that they are right in every language, also in one added later.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from profiles.channels import Channel
 from profiles.texts import pick
 
-from .models import Kind, LandingPage, LandingPageVersion
+from .models import Content, Kind, LandingPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Outcome:
     advice: str = ""
 
 
-def words(page: LandingPage, content: LandingPage | LandingPageVersion) -> Words:
+def words(page: LandingPage, content: Content) -> Words:
     """Return the texts of a page in the active language; `content` is a version, or the page for its draft."""
     title, introduction, button = _defaults(page)
     return Words(
@@ -49,29 +49,23 @@ def words(page: LandingPage, content: LandingPage | LandingPageVersion) -> Words
     )
 
 
-def outcome(page: LandingPage, version: LandingPageVersion) -> Outcome:
-    """Return what is said to everybody who sent the form, whoever they are."""
-    if page.kind == Kind.UNSUBSCRIPTION and page.service:
-        text = _("“%(service)s” no longer goes to this address. A message already leaving may still arrive.")
-        return Outcome(_("Done."), text % {"service": pick(page.service.label)})
+def outcome(page: LandingPage, content: Content) -> Outcome:
+    """Return what is said to everybody who sent the form, whoever they are.
+
+    The marketer's words replace ours, but for what people still have to do, or may still receive.
+    """
+    own, own_title = pick(content.thanks_text), pick(content.thanks_title)
+    usual = _outcome(page, content)
+    if not own:
+        return replace(usual, title=own_title or usual.title)
     if page.is_opt_out:
-        return Outcome(_("Done."), _("Messages to this address stop. A message already leaving may still arrive."))
-    if page.kind == Kind.PREFERENCES:
-        return Outcome(
-            _("Look in your mailbox"),
-            _("If we know this address, a message with your link is on its way. The link is valid for one hour."),
-            _("No message after a few minutes? Look among unwanted messages. A few messages a day are sent at most."),
-        )
-    if not version.double_opt_in:
-        return Outcome(_("Thank you."), _("Your request has been noted. It takes effect within a few minutes."))
-    return Outcome(
-        _("One last step: look in your mailbox"),
-        _("A message is on its way to the address that you gave. Press the button in it to confirm.")
-        + " "
-        + _("It stays valid for %(hours)d hours, and nothing is recorded until then.")
-        % {"hours": settings.CONFIRMATION_HOURS},
-        _("No message after a few minutes? Look among unwanted messages. One message a day is sent at most."),
-    )
+        return Outcome(own_title or usual.title, own, _("A message already leaving may still arrive."))
+    return Outcome(own_title or usual.title, own, usual.text if usual.advice else "")
+
+
+def closed(page: LandingPage, content: Content) -> str:
+    """Return what is said to those who come once a page takes no more requests."""
+    return pick(content.closed_text) or _("It no longer takes requests. If you need anything, write to us.")
 
 
 def whole_channel(channel: Channel, brand: str) -> str:
@@ -96,6 +90,30 @@ def lift(channel: Channel, brand: str) -> str:
         Channel.PHONE: _("I would like to receive calls from %(brand)s again."),
     }
     return sentences[channel] % {"brand": brand}
+
+
+def _outcome(page: LandingPage, content: Content) -> Outcome:
+    if page.kind == Kind.UNSUBSCRIPTION and page.service:
+        text = _("“%(service)s” no longer goes to this address. A message already leaving may still arrive.")
+        return Outcome(_("Done."), text % {"service": pick(page.service.label)})
+    if page.is_opt_out:
+        return Outcome(_("Done."), _("Messages to this address stop. A message already leaving may still arrive."))
+    if page.kind == Kind.PREFERENCES:
+        return Outcome(
+            _("Look in your mailbox"),
+            _("If we know this address, a message with your link is on its way. The link is valid for one hour."),
+            _("No message after a few minutes? Look among unwanted messages. A few messages a day are sent at most."),
+        )
+    if not content.double_opt_in:
+        return Outcome(_("Thank you."), _("Your request has been noted. It takes effect within a few minutes."))
+    return Outcome(
+        _("One last step: look in your mailbox"),
+        _("A message is on its way to the address that you gave. Press the button in it to confirm.")
+        + " "
+        + _("It stays valid for %(hours)d hours, and nothing is recorded until then.")
+        % {"hours": settings.CONFIRMATION_HOURS},
+        _("No message after a few minutes? Look among unwanted messages. One message a day is sent at most."),
+    )
 
 
 def _defaults(page: LandingPage) -> tuple[str, str, str]:

@@ -21,6 +21,8 @@ from landing.models import Kind, LandingPage, PageState
 from profiles.admin_base import BaseAdmin
 from profiles.channels import Channel
 
+from .fields import ASKS_NOTHING, FIRST_ASKED, FieldInline
+
 TONES = {PageState.DRAFT: "info", PageState.PUBLISHED: "success", PageState.CLOSED: "warning"}
 OF_A_SERVICE = (Kind.SUBSCRIPTION, Kind.UNSUBSCRIPTION)
 # What the requests that people made on a page are about: it stays as it was when they made them.
@@ -44,12 +46,16 @@ class LandingPageForm(forms.ModelForm):
         opens, closes = found.get("opens_at"), found.get("closes_at")
         if opens and closes and closes <= opens:
             self.add_error("closes_at", _("Choose a moment after the opening."))
+        if not (found.get("redirect_url") or "https://").startswith(("https://", "http://")):
+            self.add_error("redirect_url", _("Write an address that begins with https:// or http://."))
         return found
 
 
 @admin.register(LandingPage)
 class LandingPageAdmin(BaseAdmin):
     form = LandingPageForm
+    inlines = (FieldInline,)
+    one_line_texts = ("title", "thanks_title", "confirmation_subject")
     ordering = ("name",)
     list_display = ("name", "kind", "shown_state", "service", "public_link")
     list_filter = ("state", "kind")
@@ -66,13 +72,41 @@ class LandingPageAdmin(BaseAdmin):
                 "description": gettext_lazy("Where you leave a text empty, visitors read Campaign's own."),
             },
         ),
-        (gettext_lazy("When"), {"fields": ("opens_at", "closes_at", "redirect_url")}),
+        (
+            gettext_lazy("What people read afterwards"),
+            {
+                "fields": ("thanks_title", "thanks_text", "closed_text"),
+                "description": gettext_lazy(
+                    "Once they have sent the form, and once the page is closed. If a message is on its way to confirm, "
+                    "the page says so all the same."
+                ),
+            },
+        ),
+        (
+            gettext_lazy("When"),
+            {
+                "fields": (("opens_at", "closes_at"), "redirect_url"),
+                "description": gettext_lazy("This counts as soon as it is saved, without publishing again."),
+            },
+        ),
     )
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "redirect_url":
             kwargs["assume_scheme"] = "https"
         return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def get_formset_kwargs(self, request: HttpRequest, obj: Any, inline: Any, prefix: str) -> dict[str, Any]:
+        """Begin a new page with first and last name."""
+        found = super().get_formset_kwargs(request, obj, inline, prefix)
+        if isinstance(inline, FieldInline) and request.method == "GET" and not obj.pk:
+            found["initial"] = FIRST_ASKED
+        return found
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        if form.instance.kind in ASKS_NOTHING:
+            form.instance.asked.all().delete()
 
     def get_readonly_fields(self, request: HttpRequest, obj: LandingPage | None = None) -> tuple[str, ...]:
         return FIXED_ONCE_PUBLISHED if obj and obj.published_id else ()
@@ -111,7 +145,7 @@ class LandingPageAdmin(BaseAdmin):
             context["versions"] = list(page.versions.order_by("-number")[:50])
             context["changed"] = publishing.has_changes(page)
             # The draft is shown where the page will be, under the policy of public pages.
-            context["preview_url"] = reverse("landing:page", args=[page.slug]) + "?preview"
+            context["preview_url"] = reverse("landing:page", args=[page.slug]) + "?preview=form"
             context["may_publish"] = self.has_publish_permission(request)
         return super().render_change_form(request, context, *args, **kwargs)
 

@@ -17,6 +17,7 @@ from landing.models import (
     LandingPage,
     LandingPageVersion,
     OptOutRequest,
+    PageState,
     PendingOptIn,
     PreferencesRequest,
 )
@@ -102,12 +103,23 @@ def _not_open(request: HttpRequest, page: LandingPage, available: Availability) 
         day = date_format(timezone.localtime(page.opens_at), "DATE_FORMAT")
         text = _("It opens on %(day)s.") % {"day": day}
         return say(request, page.brand, title=_("This page is not open yet"), text=text)
-    if page.redirect_url:
+    if page.redirect_url.startswith(("https://", "http://")):
         return HttpResponseRedirect(page.redirect_url)
-    return say(
-        request, page.brand, status=410, title=_("This page is closed"),
-        text=_("It no longer takes requests. If you need anything, write to us."),
-    )  # fmt: skip
+    # What is written once a page is closed counts at once: publishing it would open the page again.
+    content = page if page.state == PageState.CLOSED or page.published is None else page.published
+    return _closed(request, page, content, status=410)
+
+
+def _closed(
+    request: HttpRequest,
+    page: LandingPage,
+    content: LandingPage | LandingPageVersion,
+    *,
+    status: int = 200,
+    **more: Any,
+) -> HttpResponse:
+    text = wording.closed(page, content)
+    return say(request, page.brand, title=_("This page is closed"), text=text, status=status, **more)
 
 
 def _preview(request: HttpRequest, page: LandingPage) -> HttpResponse:
@@ -115,6 +127,11 @@ def _preview(request: HttpRequest, page: LandingPage) -> HttpResponse:
     user: Any = request.user
     if not (user.is_authenticated and user.is_staff and user.has_perm("landing.view_landingpage")):
         return not_found(request)
+    screen = request.GET["preview"]
+    if screen == "thanks":
+        return show(request, "received", page.brand, {"outcome": wording.outcome(page, page), "preview": screen})
+    if screen == "closed":
+        return _closed(request, page, page, preview=screen, leads_to=page.redirect_url)
     words = wording.words(page, page)
     form = PageForm(page, fields_of(page), words, at=timezone.now())
-    return _form(request, page, words, form, preview=True)
+    return _form(request, page, words, form, preview="form")
