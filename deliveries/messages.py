@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from email.headerregistry import Address as MailAddress
+from email.headerregistry import BaseHeader, HeaderRegistry, UniqueUnstructuredHeader
 from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8
+from email.policy import SMTP, SMTPUTF8, Policy
 from email.utils import format_datetime
 from html import escape
 from urllib.parse import quote, urlsplit
@@ -25,6 +26,24 @@ from .rendering import Rendered
 
 # RFC 5322 section 2.2: a header value holds no line break; everything below a blank is refused there.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+# RFC 6068 section 2: what the part before the @ of a mailto address holds as it stands; the rest is percent-encoded.
+_IN_MAILTO = "!$'*-._~"
+
+
+class _Ways(UniqueUnstructuredHeader, BaseHeader):  # type: ignore[misc]  # the library mixes them the same way
+    """List-Unsubscribe: addresses in angle brackets (RFC 2369 section 2), each on a line of its own.
+
+    The library makes encoded words of what is longer than a line. RFC 2047 section 5 allows none here, and mail
+    programs that read the header as it stands would then show no button.
+    """
+
+    def fold(self, *, policy: Policy) -> str:
+        return f"{self.name}: " + str(self).replace(", ", f",{policy.linesep} ") + policy.linesep
+
+
+_HEADERS = HeaderRegistry()
+_HEADERS.map_to_type("list-unsubscribe", _Ways)
+_ASCII, _UTF8 = SMTP.clone(header_factory=_HEADERS), SMTPUTF8.clone(header_factory=_HEADERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +92,7 @@ def compose(
 ) -> Envelope:
     """Return a message ready for a transport. `urls` makes it one that can be unsubscribed from (marketing)."""
     wire = _wire_address(recipient)
-    message = EmailMessage(policy=SMTP if wire.isascii() else SMTPUTF8)
+    message = EmailMessage(policy=_ASCII if wire.isascii() else _UTF8)
     message["From"] = _mailbox(_wire_address(brand.sender_email), _one_line(brand.sender_name))
     message["To"] = _mailbox(wire)
     message["Subject"] = _one_line(rendered.subject)
@@ -82,12 +101,7 @@ def compose(
     if brand.reply_to:
         message["Reply-To"] = _mailbox(_wire_address(brand.reply_to))
     if urls:
-        mailto = (
-            f", <mailto:{settings.UNSUBSCRIBE_MAILBOX}?subject={quote(urls.token)}>"
-            if settings.UNSUBSCRIBE_MAILBOX
-            else ""
-        )
-        message["List-Unsubscribe"] = f"<{urls.one_click}>{mailto}"
+        message["List-Unsubscribe"] = ", ".join(f"<{way}>" for way in _ways_out(urls))
         message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         message["Precedence"] = "bulk"
     if feedback_id:
@@ -104,6 +118,14 @@ def message_id(brand: Brand, kind: str, number: int) -> str:
     """Return the identifier of a message: always the same for the same row, and telling nothing about it."""
     token = seal(Purpose.MESSAGE_ID, kind.encode() + number.to_bytes(8, "big"))
     return f"<{token}@{urlsplit(brand.public_url).hostname or domain(brand.sender_email)}>"
+
+
+def _ways_out(urls: OptOutUrls) -> list[str]:
+    """Return the addresses by which mail programs unsubscribe, the best first: by a POST, then by a message."""
+    if not settings.UNSUBSCRIBE_MAILBOX:
+        return [urls.one_click]
+    local, _at, host = _wire_address(settings.UNSUBSCRIBE_MAILBOX).rpartition("@")
+    return [urls.one_click, f"mailto:{quote(local, safe=_IN_MAILTO)}@{host}?subject={quote(urls.token, safe='')}"]
 
 
 def _wire_address(address: str) -> str:

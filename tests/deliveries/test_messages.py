@@ -1,8 +1,10 @@
 """Mail that any receiving side can read: one From, one To, nothing injected, a way out."""
 
+import re
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 from django.utils import timezone
@@ -97,6 +99,26 @@ def test_a_mailbox_for_unsubscribing_gets_the_token_in_its_subject(settings: Any
     header = check(composed())["List-Unsubscribe"]
     assert header.count("<") == 2
     assert "<mailto:leave@jardins.example?subject=" in header
+
+
+@pytest.mark.parametrize("mailbox", ["", "leave@jardins.example", "Leave+me%&=?@Émilie.example"])
+@pytest.mark.parametrize("recipient", ["zoe@example.org", "zoé@example.org"])
+def test_mail_programs_read_the_ways_out_as_they_stand(settings: Any, mailbox: str, recipient: str) -> None:
+    """RFC 2369: addresses in angle brackets, the https one first, in one header, never as encoded words."""
+    settings.UNSUBSCRIBE_MAILBOX = mailbox
+    settings.PUBLIC_URL = "https://" + "a-long-name." * 8 + "example.org"
+    raw = composed(recipient=recipient).partition(b"\r\n\r\n")[0].decode()
+    (header,) = re.findall(r"^List-Unsubscribe: ([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)", raw, re.MULTILINE)
+    assert max(map(len, header.split("\r\n"))) <= 998
+    pattern = r"<(https://[!-;=?-~]+)>" + (r",\r\n <(mailto:[!-;=?-~]+)>" if mailbox else "")
+    ways = re.fullmatch(pattern, header)
+    assert ways, header
+    if mailbox:
+        mailto = urlsplit(ways[2])
+        assert unquote(mailto.path).casefold() == mailbox.casefold().replace("émilie", "xn--milie-9ra")
+        (token,) = parse_qs(mailto.query, strict_parsing=True)["subject"]
+        assert ways[1].endswith("/" + token)
+        assert OptOutLink.unpack(open_token(Purpose.ONE_CLICK, token)) == LINK
 
 
 def test_the_domain_goes_out_in_ascii_and_the_mailbox_as_typed() -> None:
