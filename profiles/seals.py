@@ -17,6 +17,7 @@ number can be committed later.
 import json
 import struct
 import zlib
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -92,8 +93,22 @@ def read(sealed: ConsentSeal) -> Iterator[Mark]:
 def digest_of(sealed: ConsentSeal, previous: bytes) -> bytes:
     """Return the digest that a seal must have after the one before."""
     moment = (sealed.at - _EPOCH) // timedelta(microseconds=1)
-    head = struct.pack(">QqQ", sealed.number, moment, sealed.count)
+    head = struct.pack(">QqQQQ", sealed.number, moment, sealed.count, sealed.first_event, sealed.last_event)
     return keyed(b"seal", head + previous + bytes(sealed.events))
+
+
+def seals_of(events: Iterable[int]) -> dict[int, int]:
+    """Return event → number of its seal, for those that have one. Meant for the events of one person."""
+    wanted, found = sorted(set(events)), dict[int, int]()
+    if not wanted:
+        return found
+    spans = ConsentSeal.objects.filter(first_event__lte=wanted[-1], last_event__gte=wanted[0])
+    for pk, number, first, last in spans.values_list("pk", "number", "first_event", "last_event"):
+        inside = wanted[bisect_left(wanted, first) : bisect_right(wanted, last)]
+        if inside:
+            held = {one.event for one in read(ConsentSeal.objects.get(pk=pk))}
+            found |= {event: number for event in inside if event in held}
+    return found
 
 
 def _seal_batch(at: datetime) -> int:
@@ -106,8 +121,9 @@ def _seal_batch(at: datetime) -> int:
             return 0
         last = ConsentSeal.objects.order_by("-number").first()
         sealed = ConsentSeal(
-            number=last.number + 1 if last else 1, at=at, count=len(events), events=_pack(map(mark, events))
-        )
+            number=last.number + 1 if last else 1, at=at, count=len(events), events=_pack(map(mark, events)),
+            first_event=events[0].pk, last_event=events[-1].pk,
+        )  # fmt: skip
         sealed.digest = digest_of(sealed, bytes(last.digest) if last else b"")
         sealed.save(force_insert=True)
         UnsealedEvent.objects.filter(pk__in=[event.pk for event in events]).delete()

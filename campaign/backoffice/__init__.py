@@ -8,7 +8,7 @@ from django.urls import URLPattern, path
 
 from profiles.admin import hooks
 
-from . import caught_mail, person, search
+from . import caught_mail, consent, person, search
 
 
 def urls() -> list[URLPattern]:
@@ -17,6 +17,8 @@ def urls() -> list[URLPattern]:
     return [
         path("find/", view(search.find), name="find"),
         path("person/<int:pk>/", view(person.page), name="person"),
+        path("person/<int:pk>/consent/", view(consent.page), name="person_consent"),
+        path("person/<int:pk>/consent.json", view(consent.download), name="person_consent_file"),
         path("caught-mail/", view(caught_mail.index), name="caught_mail"),
         path("caught-mail/<str:name>/", view(caught_mail.message), name="caught_mail_message"),
         path("caught-mail/<str:name>/html/", view(caught_mail.html_part), name="caught_mail_html"),

@@ -200,6 +200,9 @@ class ConsentSeal(models.Model):
     number = models.PositiveIntegerField(_("number"), unique=True)
     at = models.DateTimeField(_("when"), db_default=Now())
     count = models.PositiveIntegerField(_("events"))
+    # The lowest and highest numbers among them: to find the seal of an event, as others may lie between.
+    first_event = models.BigIntegerField(default=0, db_default=0)
+    last_event = models.BigIntegerField(default=0, db_default=0)
     events = models.BinaryField(editable=False)  # the numbers of the events, and keyed digests of what may be blanked
     digest = models.BinaryField(max_length=32, editable=False)
 

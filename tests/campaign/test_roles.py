@@ -61,6 +61,7 @@ def pages() -> dict[str, str]:
     return {
         reverse("admin:index"): everybody,
         reverse("admin:person", args=[profile.pk]): everybody,
+        reverse("admin:person_consent", args=[profile.pk]): everybody,
         reverse("admin:profiles_profile_changelist"): everybody,
         reverse("admin:profiles_profile_add"): "operator administrator",
         reverse("admin:quarantine_person", args=[profile.pk]): "operator administrator",
