@@ -39,7 +39,7 @@ def refuse_unsafe_start() -> None:
 
     Commands of manage.py run the checks by themselves; web servers and workers do not.
     """
-    if settings.ENVIRONMENT == "production" and (errors := list(_production_errors())):
+    if settings.ENVIRONMENT == "production" and (errors := [*_production_errors(), *_ring_errors()]):
         raise ImproperlyConfigured("Campaign does not start: " + " ".join(str(error.msg) for error in errors))
 
 
@@ -59,19 +59,31 @@ def _demonstration_servers() -> Iterator[Error]:
 
 @register()
 def check_links(**_: Any) -> list[CheckMessage]:
-    """Refuse a ring of link keys that would fail when the first link is made."""
-    errors: list[CheckMessage] = []
-    for entry in settings.LINK_KEYS:
-        key_id, separator, secret = entry.partition(":")
-        if not (separator and key_id.isdecimal() and int(key_id) < 256 and len(secret) >= 16):
-            hint = "Write LINK_KEYS as id:secret pairs, ids from 0 to 255, secrets of 16 characters or more."
-            errors.append(Error("LINK_KEYS has an entry that is no key.", hint=hint, id="campaign.E013"))
+    """Refuse a ring of link keys that would fail when the first link is made or opened."""
+    errors: list[CheckMessage] = list(_ring_errors())
     if settings.UNSUBSCRIBE_MAILBOX:
         hint = "Leave it empty: the address in each message already works with one click."
         errors.append(
             Error("UNSUBSCRIBE_MAILBOX is set, but nothing reads that mailbox yet.", hint=hint, id="campaign.E014")
         )
     return errors
+
+
+def _ring_errors() -> Iterator[Error]:
+    ids = []
+    for entry in settings.LINK_KEYS:
+        key_id, separator, secret = entry.partition(":")
+        if separator and key_id.isdecimal() and int(key_id) < 256 and len(secret) >= 16:
+            ids.append(int(key_id))
+        else:
+            hint = "Write LINK_KEYS as id:secret pairs, ids from 0 to 255, secrets of 16 characters or more."
+            yield Error("LINK_KEYS has an entry that is no key.", hint=hint, id="campaign.E013")
+    if len(set(ids)) < len(ids):
+        hint = "Give the new key an id that was never used: links made with one of the two would not open."
+        yield Error("LINK_KEYS has two keys of one id.", hint=hint, id="campaign.E015")
+    if set(settings.LINK_KEYS_REVOKED) & set(ids[:1] if settings.LINK_KEYS else [0]):
+        hint = "Put a new key first, and keep the id in LINK_KEYS_REVOKED: no link made now would open."
+        yield Error("The key that signs links is in LINK_KEYS_REVOKED.", hint=hint, id="campaign.E016")
 
 
 def _production_errors() -> Iterator[Error]:
@@ -86,3 +98,6 @@ def _production_errors() -> Iterator[Error]:
         yield Error("ALLOWED_HOSTS must list the names under which Campaign is reached.", id="campaign.E004")
     if not settings.PUBLIC_URL.startswith("https://"):
         yield Error("PUBLIC_URL must be the https address of the public pages.", id="campaign.E005")
+    if not settings.LINK_KEYS:
+        hint = "Without it links are signed with SECRET_KEY, and a new SECRET_KEY would break those already sent."
+        yield Error("LINK_KEYS must hold the key of the links in messages.", hint=hint, id="campaign.E017")

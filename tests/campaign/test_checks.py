@@ -23,6 +23,7 @@ GOOD = {
     "DATABASES": {"default": {"ENGINE": "django.db.backends.postgresql"}},
     "CACHES": {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache"}},
     "LINK_KEYS": ["1:" + "x" * 20],
+    "LINK_KEYS_REVOKED": [],
     "UNSUBSCRIBE_MAILBOX": "",
 }
 BAD = [
@@ -38,6 +39,11 @@ BAD = [
     ("EMAIL_URL_IS_SET", False, "campaign.E009"),
     ("LINK_KEYS", ["300:" + "x" * 20], "campaign.E013"),
     ("LINK_KEYS", ["one"], "campaign.E013"),
+    ("LINK_KEYS", ["1:short"], "campaign.E013"),
+    ("LINK_KEYS", ["-1:" + "x" * 20], "campaign.E013"),
+    ("LINK_KEYS", ["2:" + "y" * 20, "1:" + "x" * 20, "2:" + "z" * 20], "campaign.E015"),
+    ("LINK_KEYS_REVOKED", [7, 1], "campaign.E016"),
+    ("LINK_KEYS", [], "campaign.E017"),
     ("UNSUBSCRIBE_MAILBOX", "leave@example.org", "campaign.E014"),
 ]
 
@@ -64,10 +70,16 @@ def test_good_settings_pass(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("name", "value", "code"), BAD)
 def test_each_bad_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: Any, code: str) -> None:
     assert found(monkeypatch, **{name: value}) == [code]
-    assert found(monkeypatch, ENVIRONMENT="local", **{name: value}) == ([code] if code > "campaign.E012" else [])
+    everywhere = "campaign.E012" < code < "campaign.E017"
+    assert found(monkeypatch, ENVIRONMENT="local", **{name: value}) == ([code] if everywhere else [])
 
 
-@pytest.mark.parametrize(("name", "value", "code"), [row for row in BAD if row[2] < "campaign.E010"])
+def test_the_key_made_from_the_secret_key_cannot_be_revoked_while_it_signs(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert found(monkeypatch, ENVIRONMENT="local", LINK_KEYS=[], LINK_KEYS_REVOKED=[0]) == ["campaign.E016"]
+    assert found(monkeypatch, LINK_KEYS_REVOKED=[0, 9]) == []
+
+
+@pytest.mark.parametrize(("name", "value", "code"), [row for row in BAD if row[2] != "campaign.E014"])
 def test_web_and_workers_do_not_start_on_it(monkeypatch: pytest.MonkeyPatch, name: str, value: Any, code: str) -> None:
     monkeypatch.setattr(checks, "settings", Settings(**{name: value}))
     with pytest.raises(ImproperlyConfigured, match="does not start"):
