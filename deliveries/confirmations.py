@@ -4,13 +4,11 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import F, Q
-from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import override
 
+from profiles import outbox
 from profiles.models import OutboxMessage
-from profiles.texts import pick
 from profiles.tokens import Purpose, seal
 
 from . import gate, messages
@@ -74,20 +72,13 @@ def _record(message: OutboxMessage, outcome: Outcome, *, at: datetime) -> None:
 
 
 def _compose(message: OutboxMessage) -> messages.Envelope:
-    """Return the message of an outbox row. It carries no name: the form of a page is no way to write to strangers."""
+    """Return the message of an outbox row, with the token of its link."""
     link = ""
     if message.link_view and message.link_subject is not None:
         token = seal(Purpose(message.link_purpose), message.link_subject.to_bytes(8, "big"))
         link = message.brand.public_url + reverse(message.link_view, args=[token])
-    with override(message.language):
-        label = pick(message.service.label, message.language) if message.service else ""
-        values = {"brand": message.brand, "service": label, "link": link, "language": message.language}
-        base = f"messages/{message.template}"
-        rendered = Rendered(
-            subject=" ".join(render_to_string(f"{base}.subject.txt", values).split()),
-            html=render_to_string(f"{base}.html", values),
-            text=render_to_string(f"{base}.txt", values),
-        )
+    words = outbox.render(message, link=link)
+    rendered = Rendered(subject=words.subject, html=words.html, text=words.text)
     return messages.compose(
         rendered, brand=message.brand, recipient=message.address, language=message.language,
         message_id=messages.message_id(message.brand, "outbox", message.pk), at=timezone.now(),

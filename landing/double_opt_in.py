@@ -28,7 +28,7 @@ from profiles.tokens import Purpose
 from . import wording
 from .lifting import lift_channels, write_again
 from .models import Kind, LandingPage, PendingOptIn
-from .notices import subscribed_before, tell_subscribed
+from .notices import Reader, subscribed_before, tell_joined
 from .reconciliation import oldest, oldest_or_new
 from .requests import OF_A_PAGE, each_unhandled, evidence_of, words_of
 
@@ -71,10 +71,16 @@ def stays_off(pending: PendingOptIn) -> bool:
 
     Only for whoever has the link that was mailed to them.
     """
-    page = pending.version.page
-    if page.kind != Kind.SUBSCRIPTION:
-        return False
-    channel, found = Channel(page.channel), oldest(bytes(pending.digest))
+    return pending.version.page.kind == Kind.SUBSCRIPTION and _is_off(pending)
+
+
+def is_offered(page: LandingPage) -> bool:
+    """Say, from the database, whether everybody may still subscribe to what a page is about."""
+    return LandingPage.objects.filter(LandingPage.objects.offered_q(), pk=page.pk).exists()
+
+
+def _is_off(pending: PendingOptIn) -> bool:
+    channel, found = Channel(pending.version.page.channel), oldest(bytes(pending.digest))
     if found is not None:
         return bool(found.blacklisted or getattr(found, FLAGS[channel]))
     kept = Q(channel__in=[ErasedOptOut.EVERY, channel], service_id=ErasedOptOut.EVERY)
@@ -82,8 +88,10 @@ def stays_off(pending: PendingOptIn) -> bool:
 
 
 def confirm(pending: PendingOptIn, *, visit: Visit, lift: bool, at: datetime) -> bool:
-    """Do what a request asked for, once; return False when it is over, or was confirmed before."""
+    """Do what a request asked for, once; return False when it is over, was confirmed before, or no longer offered."""
     with transaction.atomic():
+        if not is_offered(pending.version.page):
+            return False
         waiting = PendingOptIn.objects.filter(pk=pending.pk, confirmed_at=None, expires_at__gt=at)
         if not waiting.update(confirmed_at=at, lift_channel=lift):
             return False
@@ -105,11 +113,11 @@ def confirm(pending: PendingOptIn, *, visit: Visit, lift: bool, at: datetime) ->
 
 def _handle(pending: PendingOptIn, *, at: datetime) -> None:
     """Post the message to confirm; where none is asked for, do at once what was asked, and lift nothing."""
-    if pending.expires_at <= at or pending.confirmed_at:
+    if pending.expires_at <= at or pending.confirmed_at or not is_offered(pending.version.page):
         return
     version, digest = pending.version, bytes(pending.digest)
     if not version.double_opt_in:
-        _opt_in(pending, evidence_of(pending), at, quiet=stays_off(pending))
+        _opt_in(pending, evidence_of(pending), at, quiet=_is_off(pending))
         return
     outbox.post(
         "confirm_opt_in", address=pending.address, digest=digest, brand=version.page.brand,
@@ -129,12 +137,15 @@ def _opt_in(pending: PendingOptIn, evidence: Evidence, at: datetime, *, quiet: b
     agreement = words_of(pending.version, language).agreement
     if pending.agreed and agreement:
         consent.agree(profile, consent.cite(agreement, language), evidence=evidence, at=at)
-    service = page.service if page.kind == Kind.SUBSCRIPTION else None
-    if service is None or _left_for_good(digest, service.pk):
-        return profile
-    first = not subscribed_before(profile, service)
-    if consent.subscribe([profile], service, evidence=evidence, at=at) and first and not quiet:
-        tell_subscribed(profile, service, address=pending.address, digest=digest, language=language, at=at)
+    service, first = page.service if page.kind == Kind.SUBSCRIPTION else None, False
+    if service is not None:
+        if _left_for_good(digest, service.pk):
+            return profile
+        first = not subscribed_before(profile, service)
+        first = bool(consent.subscribe([profile], service, evidence=evidence, at=at)) and first
+    if not quiet:
+        reader = Reader(profile=profile, address=pending.address, digest=digest, language=language)
+        tell_joined(pending.version, reader, first=first, at=at)
     return profile
 
 

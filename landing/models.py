@@ -48,10 +48,16 @@ class LandingPageQuerySet(models.QuerySet["LandingPage"]):
             Q(state=PageState.PUBLISHED)
             & (Q(opens_at=None) | Q(opens_at__lte=at))
             & (Q(closes_at=None) | Q(closes_at__gt=at))
+            & LandingPageQuerySet.offered_q()
         )
 
+    @staticmethod
+    def offered_q() -> Q:
+        """Say which pages offer nothing private and nothing archived; pages on which people leave always stay."""
+        return ~Q(kind=Kind.SUBSCRIPTION) | Q(service__archived_at=None, service__is_public=True)
+
     def open(self, at: Any) -> Self:
-        return self.filter(self.open_q(at)).exclude(service__archived_at__isnull=False)
+        return self.filter(self.open_q(at))
 
 
 class Content(models.Model):
@@ -127,10 +133,16 @@ class LandingPage(Content):
         """Say what a visitor finds at a moment; the same rule as `open_q`."""
         if self.state == PageState.DRAFT or self.published is None:
             return Availability.NOWHERE
-        archived = self.service is not None and self.service.archived_at is not None
-        if self.state == PageState.CLOSED or archived or (self.closes_at and self.closes_at <= at):
+        if self.state == PageState.CLOSED or not self.is_offered or (self.closes_at and self.closes_at <= at):
             return Availability.OVER
         return Availability.NOT_YET if self.opens_at and self.opens_at > at else Availability.OPEN
+
+    @property
+    def is_offered(self) -> bool:
+        """Say whether everybody may subscribe to what the page is about; the same rule as `offered_q`."""
+        if self.kind != Kind.SUBSCRIPTION or self.service is None:
+            return True
+        return self.service.is_public and self.service.archived_at is None
 
     @property
     def is_opt_out(self) -> bool:

@@ -12,7 +12,7 @@ from profiles.models import Address, Profile
 
 from . import questions
 from .models import Kind, OptOutRequest
-from .notices import tell_unsubscribed
+from .notices import tell_left
 from .requests import OF_A_PAGE, each_unhandled, evidence_of
 
 KEPT = timedelta(days=1)  # a request that has been handled, for as long as somebody may ask what became of it
@@ -85,5 +85,4 @@ def _opt_out(request: OptOutRequest, *, at: datetime) -> None:
         change = consent.opt_out_address(
             Channel(page.channel), digest, service=service, evidence=evidence_of(request), at=at
         )
-        if service:
-            tell_unsubscribed(change, service, digest=digest, language=request.language, at=at)
+        tell_left(request.version, change, digest=digest, language=request.language, at=at)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from django.conf import settings
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from profiles.channels import Channel
 from profiles.texts import pick
@@ -22,11 +23,12 @@ class Words:
     introduction: str
     agreement: str
     button: str
+    duration: str = ""
 
     @property
     def shown(self) -> str:
         """Return what people read before they acted, for the ledger."""
-        return "\n\n".join(text for text in (self.title, self.introduction, self.agreement) if text)
+        return "\n\n".join(text for text in (self.title, self.introduction, self.duration, self.agreement) if text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,18 @@ def words(page: LandingPage, content: Content) -> Words:
         introduction=pick(content.introduction) or introduction,
         agreement="" if page.is_opt_out else pick(content.agreement),
         button=button,
+        duration=duration(page),
     )
+
+
+def duration(page: LandingPage) -> str:
+    """Return how long a subscription by the page lasts; nothing where it does not end by itself."""
+    days = page.service.validity_days if page.service and page.kind == Kind.SUBSCRIPTION else None
+    if not days:
+        return ""
+    return ngettext("It ends by itself after %(days)d day.", "It ends by itself after %(days)d days.", days) % {
+        "days": days
+    }
 
 
 def outcome(page: LandingPage, content: Content) -> Outcome:

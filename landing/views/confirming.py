@@ -34,11 +34,15 @@ def confirm(request: HttpRequest, token: str) -> HttpResponse:
         return _confirmed(request, page, lifted=not double_opt_in.stays_off(pending))
     if pending.expires_at <= at:
         return _over(request, page)
+    if not page.is_offered:
+        return _no_longer_offered(request, page)
     stays_off = double_opt_in.stays_off(pending)
     if request.method != "POST":
         return _button(request, pending, stays_off=stays_off)
     lift = stays_off and posted(request).get("lift", "") == "1"
-    double_opt_in.confirm(pending, visit=visit(request), lift=lift, at=at)
+    done = double_opt_in.confirm(pending, visit=visit(request), lift=lift, at=at)
+    if not done and not double_opt_in.is_offered(page):
+        return _no_longer_offered(request, page)
     ring(drain_outbox)
     return _confirmed(request, page, lifted=lift or not stays_off)
 
@@ -55,6 +59,7 @@ def _button(request: HttpRequest, pending: PendingOptIn, *, stays_off: bool) -> 
             else _("You are about to receive messages from %(brand)s.")
         )
         % names,
+        "duration": wording.duration(page),
         "masked": mask(Channel(page.channel), pending.address),
         "stays_off": stays_off,
         "lift": wording.lift(Channel(page.channel), page.brand.name),
@@ -67,6 +72,14 @@ def _confirmed(request: HttpRequest, page: LandingPage, *, lifted: bool) -> Http
     if not lifted:
         text = _("Your subscription is recorded. As you asked earlier, nothing is sent to you for now.")
     return say(request, page.brand, title=_("Confirmed."), text=text)
+
+
+def _no_longer_offered(request: HttpRequest, page: LandingPage) -> HttpResponse:
+    """Say that nobody can subscribe by a page any more: its service has become private, or is over."""
+    return say(
+        request, page.brand, status=410, title=_("This is no longer offered"),
+        text=_("Since you asked, this subscription has closed, so nothing has been recorded. A question? Write to us."),
+    )  # fmt: skip
 
 
 def _over(request: HttpRequest, page: LandingPage | None) -> HttpResponse:

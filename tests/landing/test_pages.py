@@ -26,7 +26,7 @@ ATTACKS = [
     "</title><svg/onload=alert(1)>",
 ]
 FORBIDDEN = re.compile(r"black[-_ ]?list|deny[-_ ]?list|block[-_ ]?list|quarant|liste noire", re.IGNORECASE)
-MESSAGES = ("confirm_opt_in", "subscribed", "unsubscribed")
+MESSAGES = ("confirm_opt_in", "subscribed", "unsubscribed", "opted_in", "opted_out", "own")
 
 
 def url(page: LandingPage) -> str:
