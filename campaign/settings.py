@@ -103,7 +103,7 @@ else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
 
-CACHES = {"default": env.cache("CACHE_URL", default="dbcache://campaign_cache")}
+CACHES = {"default": env.cache("CACHE_URL", default="dbcache://campaign_cache?max_entries=10000")}
 
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="filesystem://localhost")
 if CELERY_BROKER_URL.startswith("filesystem"):
@@ -132,6 +132,7 @@ CELERY_BEAT_SCHEDULE = {
     "ring-again": {"task": "deliveries.tasks.ring_again", "schedule": _RING},
     "drain-outbox": {"task": "deliveries.tasks.drain_outbox", "schedule": _RING},
     "public-requests": {"task": "landing.tasks.handle_requests", "schedule": _RING},
+    "fold-counts": {"task": "landing.tasks.fold_counts", "schedule": schedule(timedelta(minutes=1))},
     "imports": {"task": "profiles.tasks.resume_imports", "schedule": _RING},
     "seal-ledger": {"task": "profiles.tasks.seal_ledger", "schedule": schedule(timedelta(minutes=1))},
     "blank-visitors": {"task": "profiles.tasks.blank_visitors", "schedule": schedule(timedelta(hours=1))},

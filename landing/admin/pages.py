@@ -21,6 +21,7 @@ from landing.models import Kind, LandingPage, PageState
 from profiles.admin_base import BaseAdmin
 from profiles.channels import Channel
 
+from . import numbers
 from .fields import ASKS_NOTHING, FIRST_ASKED, FieldInline
 
 TONES = {PageState.DRAFT: "info", PageState.PUBLISHED: "success", PageState.CLOSED: "warning"}
@@ -146,6 +147,7 @@ class LandingPageAdmin(BaseAdmin):
             context["changed"] = publishing.has_changes(page)
             # The draft is shown where the page will be, under the policy of public pages.
             context["preview_url"] = reverse("landing:page", args=[page.slug]) + "?preview=form"
+            context["plots"] = numbers.plots(page, at=timezone.now()) if page.published_id else []
             context["may_publish"] = self.has_publish_permission(request)
         return super().render_change_form(request, context, *args, **kwargs)
 

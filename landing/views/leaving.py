@@ -8,7 +8,8 @@ from django.utils.translation import gettext as _
 
 from deliveries.inbound import unsubscribe
 from deliveries.models import Delivery
-from landing import stopping, wording
+from landing import counting, stopping, wording
+from landing.models import Counted
 from landing.stopping import Choice, Click, Undone
 from profiles import consent
 from profiles.channels import Channel
@@ -71,6 +72,8 @@ def opt_out(request: HttpRequest, token: str) -> HttpResponse:
     choice = leaving.choice(posted(request).get("choice", "")) if request.method == "POST" else None
     if choice is None:
         return _choices(request, leaving, token)
+    if leaving.link.delivery:
+        counting.used(leaving.link.delivery, at=timezone.now())
     sentence = leaving.sentence(choice)
     evidence = leaving.evidence(request, Source.LANDING_PAGE, f"{leaving.title}\n\n{sentence}")
     click = stopping.stop(leaving.link, choice, evidence=evidence, at=timezone.now())
@@ -121,6 +124,8 @@ def undo(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def _choices(request: HttpRequest, leaving: Leaving, token: str) -> HttpResponse:
+    if leaving.link.delivery and request.method in ("GET", "HEAD"):
+        counting.seen(Counted.PREFETCH, leaving.link.delivery, at=timezone.now())
     values = {
         "title": leaving.title,
         "masked": leaving.masked,

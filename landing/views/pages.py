@@ -8,11 +8,12 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from landing import limits, wording
+from landing import counting, limits, wording
 from landing.double_opt_in import Visit, validity
 from landing.forms import TRAP, PageForm
 from landing.models import (
     Availability,
+    Counted,
     Kind,
     LandingPage,
     LandingPageVersion,
@@ -44,6 +45,8 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
         return _not_open(request, found, available)
     words = wording.words(found, found.published)
     if request.method != "POST":
+        if request.method == "GET":
+            counting.seen(Counted.VIEW, found.pk, at=at)
         return _form(request, found, words, PageForm(found, found.published.fields, words, at=at))
     return _receive(request, found, found.published, words)
 

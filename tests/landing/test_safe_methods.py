@@ -51,7 +51,7 @@ def addresses() -> list[str]:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_get_head_and_options_change_no_table_and_no_cache(
+def test_get_head_and_options_change_no_table_and_of_the_cache_only_the_numbers_of_openings(
     addresses: list[str], method: str, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
     before = tables()

@@ -1,0 +1,47 @@
+"""The numbers of a public page: opened, sent and confirmed in the last 30 days."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils.formats import date_format
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from landing import counting
+from landing.models import Counted, LandingPage
+from profiles.plots import Bar, Point, bars, line
+
+KINDS = (Counted.VIEW, Counted.SUBMIT)
+LABELS = {
+    Counted.VIEW: gettext_lazy("Times opened"),
+    Counted.SUBMIT: gettext_lazy("Forms sent"),
+    Counted.CONFIRM: gettext_lazy("Requests confirmed"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plots:
+    """The totals as bars, and each kind as a line over the days."""
+
+    totals: SafeString
+    days: Sequence[SafeString]
+
+
+def plots(page: LandingPage, *, at: datetime) -> Plots:
+    """Return what is drawn on the page of a public page. One query."""
+    found = counting.over(page.pk, (*KINDS, Counted.CONFIRM) if may_be_confirmed(page) else KINDS, at=at)
+    return Plots(
+        bars(_("In all"), [Bar(str(LABELS[series.kind]), series.total) for series in found]),
+        [_line(series) for series in found],
+    )
+
+
+def may_be_confirmed(page: LandingPage) -> bool:
+    return not page.is_opt_out and (page.double_opt_in or bool(page.published and page.published.double_opt_in))
+
+
+def _line(series: counting.Series) -> SafeString:
+    title = _("%(what)s, day by day") % {"what": LABELS[series.kind]}
+    return line(title, [Point(date_format(day, "SHORT_DATE_FORMAT"), number) for day, number in series.days])
