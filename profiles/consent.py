@@ -116,7 +116,7 @@ def subscribe(
     expires = expires_at or (at + timedelta(days=service.validity_days) if service.validity_days else None)
     changed: list[int] = []
     for ids in _batches(profiles):
-        with transaction.atomic():
+        with transaction.atomic(savepoint=False):
             locked = _lock(ids)
             Subscription.objects.filter(service=service, profile__in=locked).exclude(
                 Subscription.objects.active_q(at)
@@ -141,13 +141,13 @@ def unsubscribe(
     """End the subscriptions of these people to a service."""
     changed: list[int] = []
     for ids in _batches(profiles):
-        with transaction.atomic():
+        with transaction.atomic(savepoint=False):
             locked = _lock(ids)
             rows = Subscription.objects.filter(service=service, profile__in=locked)
-            ended = sorted(rows.values_list("profile_id", flat=True))
-            rows.filter(profile__in=ended).delete()
-            _record(evidence, act, at, ended, **_of_service(service))
-            changed += ended
+            if ended := sorted(rows.values_list("profile_id", flat=True)):
+                rows.filter(profile__in=ended).delete()
+                _record(evidence, act, at, ended, **_of_service(service))
+                changed += ended
     return Change(changed)
 
 
@@ -286,7 +286,8 @@ def blank_visitors(*, before: datetime) -> int:
 
 
 def _having(digest: bytes) -> list[int]:
-    return list(Profile.objects.having(digest).order_by("pk").values_list("pk", flat=True))
+    held = Address.objects.with_digests([digest]).order_by("profile_id")
+    return list(held.values_list("profile_id", flat=True).distinct())
 
 
 def _keep_opt_out(
@@ -310,7 +311,7 @@ def _set_flag(
     name = FLAGS[channel]
     changed: list[int] = []
     for ids in _batches(profiles):
-        with transaction.atomic():
+        with transaction.atomic(savepoint=False):
             todo = _lock(ids, ~Q(**{name: value}))
             Profile.objects.filter(pk__in=todo).update(**{name: value, "updated_at": at})
             _record(evidence, act, at, todo, channel=channel)

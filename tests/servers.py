@@ -34,8 +34,11 @@ ENVIRONMENT = {"LC_ALL": "C.UTF-8", "PATH": os.defpath, "TZ": "UTC"}
 
 
 @contextlib.contextmanager
-def postgres() -> Iterator[str]:
-    """Run PostgreSQL and yield the URL of an empty database; the user is a superuser without a password."""
+def postgres(*, durable: bool = False) -> Iterator[str]:
+    """Run PostgreSQL and yield the URL of an empty database; the user is a superuser without a password.
+
+    `durable` is for measurements: commits wait for the disk, as in production.
+    """
     with _folder() as folder:
         binaries = _postgres_binaries(folder)
         data = folder / "data"
@@ -49,15 +52,14 @@ def postgres() -> Iterator[str]:
         )
         port = free_port()
         url = f"postgres://campaign@127.0.0.1:{port}/postgres"
-        # What a crash would lose does not matter here, so nothing waits for the disk.
+        # What a crash would lose does not matter to tests, so nothing waits for the disk.
+        fast = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
         options = {
             "port": port,
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
-            "fsync": "off",
-            "synchronous_commit": "off",
-            "full_page_writes": "off",
             "timezone": "UTC",
+            **({} if durable else fast),
         }
         command = [binaries / "postgres", "-D", data, *(f"--{name}={value}" for name, value in options.items())]
         with _running(command, folder, ready=lambda: psycopg.connect(url).close(), unready=psycopg.OperationalError):
