@@ -25,9 +25,9 @@ from profiles.models import ErasedOptOut, OutboxMessage
 from profiles.outbox import Link
 from profiles.tokens import Purpose
 
-from . import wording
+from . import counting, met_twins, wording
 from .lifting import lift_channels, write_again
-from .models import Kind, LandingPage, PendingOptIn
+from .models import Counted, Kind, LandingPage, PendingOptIn
 from .notices import Reader, subscribed_before, tell_joined
 from .reconciliation import oldest, oldest_or_new
 from .requests import OF_A_PAGE, each_unhandled, evidence_of, words_of
@@ -108,11 +108,13 @@ def confirm(pending: PendingOptIn, *, visit: Visit, lift: bool, at: datetime) ->
             told = _told_of_the_box(evidence, page, visit)
             lift_channels(profile, [channel], digest=digest, evidence=told, at=at)
         write_again(channel, digest, evidence=evidence, at=at)
+        counting.add(Counted.CONFIRM, page.pk, at=at)
     return True
 
 
 def _handle(pending: PendingOptIn, *, at: datetime) -> None:
     """Post the message to confirm; where none is asked for, do at once what was asked, and lift nothing."""
+    counting.add(Counted.SUBMIT, pending.version.page_id, at=pending.created_at)
     if pending.expires_at <= at or pending.confirmed_at or not is_offered(pending.version.page):
         return
     version, digest = pending.version, bytes(pending.digest)
@@ -134,6 +136,7 @@ def _opt_in(pending: PendingOptIn, evidence: Evidence, at: datetime, *, quiet: b
     """
     page, digest, language = pending.version.page, bytes(pending.digest), pending.language
     profile = oldest_or_new(Channel(page.channel), pending.address, answers=pending.answers, language=language, at=at)
+    met_twins.note(page, profile, digest, at=at)
     agreement = words_of(pending.version, language).agreement
     if pending.agreed and agreement:
         consent.agree(profile, consent.cite(agreement, language), evidence=evidence, at=at)

@@ -10,8 +10,8 @@ from profiles import address_book, consent
 from profiles.channels import Channel
 from profiles.models import Address, Profile
 
-from . import questions
-from .models import Kind, OptOutRequest
+from . import counting, questions
+from .models import Counted, Kind, OptOutRequest
 from .notices import tell_left
 from .requests import OF_A_PAGE, each_unhandled, evidence_of
 
@@ -80,6 +80,7 @@ def _add_addresses(profile: Profile, answers: Mapping[str, str], at: datetime, *
 def _opt_out(request: OptOutRequest, *, at: datetime) -> None:
     """Opt out everybody who has the address: from the service of the page, or from everything."""
     page, digest = request.version.page, bytes(request.digest)
+    counting.add(Counted.SUBMIT, page.pk, at=request.created_at)
     service = page.service if page.kind == Kind.UNSUBSCRIPTION else None
     with transaction.atomic():
         change = consent.opt_out_address(
