@@ -15,18 +15,26 @@ from django.db import connections, transaction
 from django.db.models import Max
 from django.utils import timezone
 
+from profiles import brands
 from profiles.models import Brand, Service
 
 from .models import Asked, Content, Kind, LandingPage, LandingPageVersion, PageState
 
-STOP_SLUG = "stop"
+# The pages of an installation that nobody has to make: what they are called in the back-office, and their addresses.
+DEFAULT_PAGES = {Kind.OPT_OUT_ALL: ("Stop everything", "stop"), Kind.PREFERENCES: ("Preferences", "preferences")}
+INVITING = (Kind.OPT_IN, Kind.SUBSCRIPTION)
 CONTENT = tuple(field.name for field in Content._meta.get_fields())
 # A stand-in, until somebody fills in who writes: example.org is reserved (RFC 2606), so nothing can reach anybody.
 PLACEHOLDER = {"sender_name": "Campaign", "sender_email": "news@example.org", "contact": "news@example.org"}
 
 
 def publish(page: LandingPage, *, by: str = "", at: datetime) -> LandingPageVersion:
-    """Make what is on a page now what visitors see, from now on."""
+    """Make what is on a page now what visitors see, from now on.
+
+    Raises BrandIncomplete for a page that invites people, where its brand does not say who writes.
+    """
+    if page.kind in INVITING:
+        brands.refuse_incomplete(page.brand)
     with transaction.atomic():
         locked = LandingPage.objects.select_for_update(of=("self",)).get(pk=page.pk)
         last = locked.versions.aggregate(last=Max("number"))["last"] or 0
@@ -70,7 +78,7 @@ def ask_for_name(page: LandingPage) -> None:
 def default_pages(service: Service, *, by: str = "", at: datetime) -> list[LandingPage]:
     """Make and publish the pages of a service; those that it has already are left as they are.
 
-    A private service has no page to subscribe on.
+    A private service has no page to subscribe on; where the brand may not invite people yet, that page is a draft.
     """
     made = [(Kind.UNSUBSCRIPTION, f"stop-{service.name}")]
     if service.is_public:
@@ -85,13 +93,17 @@ def default_pages(service: Service, *, by: str = "", at: datetime) -> list[Landi
         )  # fmt: skip
         if kind == Kind.SUBSCRIPTION:
             ask_for_name(page)
-        publish(page, by=by, at=at)
+        if kind not in INVITING or brands.is_ready(page.brand):
+            publish(page, by=by, at=at)
         pages.append(page)
     return pages
 
 
 def make_defaults(using: str = "default", **_: Any) -> None:
-    """Make a brand and the page on which everything can be stopped, where there are none. After each migration."""
+    """Make a brand, the page on which everything can be stopped and that of preferences, where there are none.
+
+    After each migration.
+    """
     tables = set(connections[using].introspection.table_names())
     if not {model._meta.db_table for model in (Brand, LandingPage, LandingPageVersion)} <= tables:
         return  # a migration backwards
@@ -99,12 +111,11 @@ def make_defaults(using: str = "default", **_: Any) -> None:
         brand = Brand.objects.order_by("pk").first() or Brand.objects.create(
             name="Campaign", postal_address="", **PLACEHOLDER
         )
-        known = LandingPage.objects.filter(kind=Kind.OPT_OUT_ALL) | LandingPage.objects.filter(slug=STOP_SLUG)
-        if not known.exists():
-            page = LandingPage.objects.create(
-                name="Stop everything", slug=STOP_SLUG, kind=Kind.OPT_OUT_ALL, brand=brand
-            )
-            publish(page, at=timezone.now())
+        for kind, (name, slug) in DEFAULT_PAGES.items():
+            known = LandingPage.objects.filter(kind=kind) | LandingPage.objects.filter(slug=slug)
+            if not known.exists():
+                page = LandingPage.objects.create(name=name, slug=slug, kind=kind, brand=brand)
+                publish(page, at=timezone.now())
 
 
 def _free(slug: str) -> str:

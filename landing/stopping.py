@@ -96,7 +96,9 @@ def stop(link: OptOutLink, choice: Choice, *, evidence: Evidence, at: datetime) 
     if last is not None and last.at == at:
         return Click(link, at)
     # Pressed twice: the second press changes nothing, and its page still offers to undo the first.
-    same = last is not None and last.source == evidence.source and last.delivery_id == link.delivery
+    same = last is not None and last.source == evidence.source and (last.delivery_id or 0) == link.delivery
+    if choice == Choice.EVERYTHING:
+        same = same and last is not None and last.channel is None
     return Click(link, last.at) if same and last and last.act in STOPS else None
 
 

@@ -5,14 +5,14 @@ from django.utils import timezone
 
 from deliveries.tasks import drain_outbox
 
-from . import double_opt_in, reconciliation
+from . import counting, double_opt_in, preferences, reconciliation
 
 
 @shared_task
 def handle_requests() -> None:
-    """Act on typed opt-outs, then on opt-ins, and have the messages sent that they posted."""
+    """Act on typed opt-outs, then on opt-ins and links asked for, and have the messages sent that they posted."""
     now = timezone.now()
-    if reconciliation.handle_opt_outs(now) + double_opt_in.handle(now):
+    if reconciliation.handle_opt_outs(now) + double_opt_in.handle(now) + preferences.handle(now):
         drain_outbox.delay()
 
 
@@ -21,3 +21,9 @@ def purge_requests() -> None:
     now = timezone.now()
     reconciliation.purge_opt_outs(now)
     double_opt_in.purge(now)
+    preferences.purge(now)
+
+
+@shared_task
+def fold_counts() -> None:
+    counting.fold(timezone.now())

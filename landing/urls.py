@@ -11,6 +11,8 @@ urlpatterns = [
     # Without a slash at its end, so that no redirect can come between a mail program and its answer.
     path("u/<str:token>", views.one_click, name="one_click"),
     path("c/<str:token>/", views.confirm, name="confirm"),
+    path("m/<str:token>/", views.preferences, name="preferences"),
+    path("m/<str:token>/history.json", views.download, name="history"),
     path("undo/<str:token>/", views.undo, name="undo"),
     re_path(r"^accent/(?P<code>[0-9a-f]{6})\.css$", views.accent, name="accent"),
 ]

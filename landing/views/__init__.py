@@ -3,6 +3,7 @@
 from .confirming import confirm
 from .leaving import one_click, opt_out, undo
 from .pages import missing, page
+from .preferences import download, preferences
 from .style import accent
 
-__all__ = ["accent", "confirm", "missing", "one_click", "opt_out", "page", "undo"]
+__all__ = ["accent", "confirm", "download", "missing", "one_click", "opt_out", "page", "preferences", "undo"]

@@ -8,18 +8,22 @@ from django.utils.translation import gettext as _
 
 from deliveries.inbound import unsubscribe
 from deliveries.models import Delivery
-from landing import counting, stopping, wording
-from landing.models import Counted
+from landing import counting, limits, stopping, wording
+from landing.models import Counted, PreferencesRequest
 from landing.stopping import Choice, Click, Undone
+from landing.tasks import handle_requests
 from profiles import consent
 from profiles.channels import Channel
 from profiles.consent import Evidence
 from profiles.errors import TokenRefused
 from profiles.models import Brand, Service, Source
+from profiles.ring import ring
 from profiles.texts import pick
 from profiles.tokens import OptOutLink, Purpose, open_token, seal
 
 from .base import not_found, posted, public, say, show, visit
+
+PREFERENCES = "preferences"  # the button that stops nothing: it has the link to the page of preferences mailed
 
 
 class Leaving:
@@ -31,6 +35,7 @@ class Leaving:
         held = stopping.holder(link)
         self.link = link
         self.delivery_name = delivery.label if delivery else ""
+        self.held = held
         self.masked = held.masked if held else ""
         brand = (delivery.brand if delivery else None) or (service.brand if service else None)
         self.brand: Brand | None = brand or Brand.objects.order_by("pk").first()
@@ -53,6 +58,11 @@ class Leaving:
         """Return the choice that a form holds, if it is one of those on the page."""
         return next((choice for choice, _sentence in [*self.main, *self.wider] if choice.name.lower() == text), None)
 
+    @property
+    def can_choose(self) -> bool:
+        """Say whether a link to the page of preferences can be mailed to the address."""
+        return self.held is not None and self.held.channel == Channel.EMAIL
+
     def evidence(self, request: HttpRequest, source: Source, shown: str = "") -> Evidence:
         told = visit(request)
         return Evidence(
@@ -69,7 +79,10 @@ def opt_out(request: HttpRequest, token: str) -> HttpResponse:
         leaving = Leaving(OptOutLink.unpack(open_token(Purpose.OPT_OUT_PAGE, token)))
     except TokenRefused:
         return not_found(request)
-    choice = leaving.choice(posted(request).get("choice", "")) if request.method == "POST" else None
+    pressed = posted(request).get("choice", "") if request.method == "POST" else ""
+    if pressed == PREFERENCES and leaving.brand and leaving.can_choose:
+        return _mail_link(request, leaving, leaving.brand)
+    choice = leaving.choice(pressed)
     if choice is None:
         return _choices(request, leaving, token)
     if leaving.link.delivery:
@@ -131,9 +144,35 @@ def _choices(request: HttpRequest, leaving: Leaving, token: str) -> HttpResponse
         "masked": leaving.masked,
         "main": [(choice.name.lower(), sentence) for choice, sentence in leaving.main],
         "wider": [(choice.name.lower(), sentence) for choice, sentence in leaving.wider],
+        "preferences": PREFERENCES if leaving.brand and leaving.can_choose else "",
         "action": resolve_url("landing:opt_out", token),
     }
     return show(request, "opt_out", leaving.brand, values)
+
+
+def _mail_link(request: HttpRequest, leaving: Leaving, brand: Brand) -> HttpResponse:
+    """Have the link to the page of preferences mailed to the address: whoever holds this message may be somebody else.
+
+    One row is stored, and a task does the rest, as for the form of a page.
+    """
+    told = visit(request)
+    if not limits.has_room(told.ip):
+        return say(
+            request, brand, status=429, title=_("Please try again later"),
+            text=_("Many forms have come from your network within an hour. Yours has not been recorded."),
+        )  # fmt: skip
+    PreferencesRequest.objects.create(
+        address=leaving.held.value if leaving.held else "", digest=leaving.link.digest, channel=leaving.link.channel,
+        brand=brand, language=told.language, ip=told.ip, user_agent=told.user_agent, created_at=timezone.now(),
+    )  # fmt: skip
+    ring(handle_requests)
+    outcome = wording.Outcome(
+        _("Look in your mailbox"),
+        _("A message with your link is on its way to %(address)s. The link is valid for one hour.")
+        % {"address": leaving.masked},
+        _("No message after a few minutes? Look among unwanted messages. A few messages a day are sent at most."),
+    )
+    return show(request, "received", brand, {"outcome": outcome})
 
 
 def _undone(request: HttpRequest, leaving: Leaving, undone: Undone) -> HttpResponse:
