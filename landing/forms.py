@@ -21,6 +21,8 @@ from .wording import Words
 
 # Named so that a browser does not fill it in for people, and a robot does.
 TRAP = "company_site"
+# What a form copied into another site sends with it.
+EMBEDDED = "embedded"
 _INPUTS = {
     Channel.EMAIL: {"type": "email", "autocomplete": "email", "inputmode": "email", "spellcheck": "false"},
     Channel.SMS: {"type": "tel", "autocomplete": "tel"},
@@ -41,8 +43,9 @@ class PageForm(forms.Form):
         data: QueryDict | None = None,
         *,
         at: datetime,
+        initial: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(data, auto_id="%s", label_suffix="")
+        super().__init__(data, auto_id="%s", label_suffix="", initial=dict(initial or {}))
         self.page, self.at, self.channel = page, at, Channel(page.channel)
         self.fields["address"] = forms.CharField(
             label=_address_label(self.channel), max_length=addresses.MAX_LENGTH, widget=_input(self.channel),

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from landing import counting
-from landing.models import Counted, LandingPage
+from landing.models import Counted, Kind, LandingPage
 from profiles.plots import Bar, Point, bars, line
 
 KINDS = (Counted.VIEW, Counted.SUBMIT)
@@ -31,15 +31,19 @@ class Plots:
 
 def plots(page: LandingPage, *, at: datetime) -> Plots:
     """Return what is drawn on the page of a public page. One query."""
-    found = counting.over(page.pk, (*KINDS, Counted.CONFIRM) if may_be_confirmed(page) else KINDS, at=at)
+    found = counting.over(page.pk, _kinds(page), at=at)
     return Plots(
         bars(_("In all"), [Bar(str(LABELS[series.kind]), series.total) for series in found]),
         [_line(series) for series in found],
     )
 
 
-def may_be_confirmed(page: LandingPage) -> bool:
-    return not page.is_opt_out and (page.double_opt_in or bool(page.published and page.published.double_opt_in))
+def _kinds(page: LandingPage) -> tuple[Counted, ...]:
+    """Return what can happen to a page: a link to preferences is asked for of a brand, and counted for no page."""
+    if page.kind == Kind.PREFERENCES:
+        return (Counted.VIEW,)
+    confirmed = page.double_opt_in or bool(page.published and page.published.double_opt_in)
+    return (*KINDS, Counted.CONFIRM) if confirmed and not page.is_opt_out else KINDS
 
 
 def _line(series: counting.Series) -> SafeString:

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.decorators import display
 
-from landing import publishing
+from landing import embedding, publishing
 from landing.models import Kind, LandingPage, PageState
 from profiles.admin_base import BaseAdmin
 from profiles.channels import Channel
@@ -148,6 +148,7 @@ class LandingPageAdmin(BaseAdmin):
             # The draft is shown where the page will be, under the policy of public pages.
             context["preview_url"] = reverse("landing:page", args=[page.slug]) + "?preview=form"
             context["plots"] = numbers.plots(page, at=timezone.now()) if page.published_id else []
+            context["embedded"] = embedding.forms_of(page, at=timezone.now())
             context["may_publish"] = self.has_publish_permission(request)
         return super().render_change_form(request, context, *args, **kwargs)
 

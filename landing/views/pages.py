@@ -3,14 +3,14 @@
 from datetime import datetime
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from landing import counting, limits, wording
 from landing.double_opt_in import Visit, validity
-from landing.forms import TRAP, PageForm
+from landing.forms import EMBEDDED, TRAP, PageForm
 from landing.models import (
     Availability,
     Counted,
@@ -60,8 +60,10 @@ def missing(request: HttpRequest, exception: Exception | None = None) -> HttpRes
 def _receive(
     request: HttpRequest, page: LandingPage, version: LandingPageVersion, words: wording.Words
 ) -> HttpResponse:
-    at = timezone.now()
-    form = PageForm(page, version.fields, words, posted(request), at=at)
+    at, data = timezone.now(), posted(request)
+    if EMBEDDED in data:
+        return _form(request, page, words, _filled_in(page, version, words, data, at), press=True)
+    form = PageForm(page, version.fields, words, data, at=at)
     if not form.is_valid():
         return _form(request, page, words, form, status=422)
     if form.seems_robotic:
@@ -75,6 +77,14 @@ def _receive(
     _store(page, version, form, told, at)
     ring(handle_requests)
     return show(request, "received", page.brand, {"outcome": wording.outcome(page, version)})
+
+
+def _filled_in(
+    page: LandingPage, version: LandingPageVersion, words: wording.Words, data: QueryDict, at: datetime
+) -> PageForm:
+    """Return the form with what was typed on another site; nothing is ticked in advance, and nothing is stored."""
+    typed = {name: text for name, text in data.items() if name != "agreed" and isinstance(text, str)}
+    return PageForm(page, version.fields, words, at=at, initial=typed)
 
 
 def _store(page: LandingPage, version: LandingPageVersion, form: PageForm, told: Visit, at: datetime) -> None:
