@@ -7,6 +7,9 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
 
+from profiles.addresses import read
+from profiles.channels import Channel
+
 
 @register()
 def check_production(**_: Any) -> list[CheckMessage]:
@@ -61,11 +64,9 @@ def _demonstration_servers() -> Iterator[Error]:
 def check_links(**_: Any) -> list[CheckMessage]:
     """Refuse a ring of link keys that would fail when the first link is made or opened."""
     errors: list[CheckMessage] = list(_ring_errors())
-    if settings.UNSUBSCRIBE_MAILBOX:
-        hint = "Leave it empty: the address in each message already works with one click."
-        errors.append(
-            Error("UNSUBSCRIBE_MAILBOX is set, but nothing reads that mailbox yet.", hint=hint, id="campaign.E014")
-        )
+    if settings.UNSUBSCRIBE_MAILBOX and (flaw := read(Channel.EMAIL, settings.UNSUBSCRIBE_MAILBOX).flaw):
+        told = "UNSUBSCRIBE_MAILBOX is no email address."
+        errors.append(Error(told, hint=str(flaw.remedy), id="campaign.E014"))
     return errors
 
 

@@ -147,7 +147,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 EMAIL_URL_IS_SET = "EMAIL_URL" in env.ENVIRON
 vars().update(env.email_url("EMAIL_URL", default="smtp://127.0.0.1:1025"))
 EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=30)
-# Where a mail client may send "unsubscribe me" messages; empty until an inbound mailbox exists.
+# Where mail programs may send "unsubscribe me" messages; `manage.py receive_mail` reads it (docs/inbound-mail.md).
 UNSUBSCRIBE_MAILBOX = env.str("UNSUBSCRIBE_MAILBOX", default="")
 
 # -- the engines --------------------------------------------------------------------------------------------

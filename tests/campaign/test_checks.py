@@ -24,7 +24,7 @@ GOOD = {
     "CACHES": {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache"}},
     "LINK_KEYS": ["1:" + "x" * 20],
     "LINK_KEYS_REVOKED": [],
-    "UNSUBSCRIBE_MAILBOX": "",
+    "UNSUBSCRIBE_MAILBOX": "leave@example.org",
 }
 BAD = [
     ("DEBUG", True, "campaign.E001"),
@@ -44,7 +44,9 @@ BAD = [
     ("LINK_KEYS", ["2:" + "y" * 20, "1:" + "x" * 20, "2:" + "z" * 20], "campaign.E015"),
     ("LINK_KEYS_REVOKED", [7, 1], "campaign.E016"),
     ("LINK_KEYS", [], "campaign.E017"),
-    ("UNSUBSCRIBE_MAILBOX", "leave@example.org", "campaign.E014"),
+    ("UNSUBSCRIBE_MAILBOX", "leave", "campaign.E014"),
+    ("UNSUBSCRIBE_MAILBOX", "Leave <leave@example.org>", "campaign.E014"),
+    ("UNSUBSCRIBE_MAILBOX", "a@example.org,b@example.org", "campaign.E014"),
 ]
 
 
