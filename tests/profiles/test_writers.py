@@ -16,6 +16,7 @@ from profiles import address_book, consent, seals
 from profiles.channels import Channel
 from profiles.consent import WRITERS, Evidence
 from profiles.models import Act, Address, Profile, Service, Source
+from profiles.opt_outs import AddressOptOut
 from profiles.verify import verify
 from tests.factories import ProfileFactory, ServiceFactory
 
@@ -70,6 +71,11 @@ def scope(world: World) -> dict[str, object]:
     return {"service": world.service()} if world.draw.random() < 0.4 else {"service": None, "flag": world.channel()}
 
 
+def some_address(world: World) -> AddressOptOut:
+    service = world.service() if world.draw.random() < 0.4 else None
+    return AddressOptOut(world.digest(), channel=world.channel(), service=service, lift=world.draw.random() < 0.2)
+
+
 ACTS: dict[str, Callable[[World], object]] = {
     "opt_out": lambda w: consent.opt_out(w.some(), channel=w.channel(), evidence=w.by(*ANY), at=w.at),
     "opt_in": lambda w: consent.opt_in(w.some(), channel=w.channel(), evidence=w.by(*PERSON), at=w.at),
@@ -85,6 +91,9 @@ ACTS: dict[str, Callable[[World], object]] = {
     ),
     "opt_out_address": lambda w: consent.opt_out_address(
         Channel.EMAIL, w.digest(), evidence=w.by(*ANY), at=w.at, **scope(w)
+    ),
+    "opt_out_addresses": lambda w: consent.opt_out_addresses(
+        [some_address(w) for _n in range(w.draw.randint(1, 4))], evidence=w.by(Source.IMPORT), at=w.at
     ),
     "forget_kept_opt_out": lambda w: consent.forget_kept_opt_out(
         w.digest(), evidence=w.by(*PERSON), at=w.at, keeping=w.draw.choice([(), (Channel.SMS,)]), **scope(w)
