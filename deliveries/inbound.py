@@ -9,15 +9,25 @@ from profiles.models import Service
 from profiles.tokens import OptOutLink
 
 
+def service_of(link: OptOutLink) -> Service | None:
+    """Return the service that a link leaves; None when it has none, or when it is gone."""
+    return Service.objects.filter(pk=link.service).first() if link.service else None
+
+
 def unsubscribe(
-    link: OptOutLink, *, evidence: Evidence, at: datetime, whole_channel: bool = False, everything: bool = False
+    link: OptOutLink,
+    service: Service | None,
+    *,
+    evidence: Evidence,
+    at: datetime,
+    whole_channel: bool = False,
+    everything: bool = False,
 ) -> Change:
-    """Opt out whoever has the address of a link: from its service, else from its channel.
+    """Opt out whoever has the address of a link: from its service (see `service_of`), else from its channel.
 
     Works when the delivery, its log, the service or the profile are gone: all it needs is in the link. `everything`
     stops every channel, `whole_channel` the channel of the link. Idempotent.
     """
-    service = Service.objects.filter(pk=link.service).first() if link.service else None
     channel = Channel(link.channel)
     if everything:
         return consent.opt_out_address(channel, link.digest, service=None, flag=None, evidence=evidence, at=at)

@@ -11,7 +11,6 @@ from enum import StrEnum
 
 from django.db import transaction
 
-from deliveries.inbound import unsubscribe
 from deliveries.models import Delivery
 from profiles.consent import Evidence
 from profiles.models import Profile, Source
@@ -50,10 +49,7 @@ def receive(raw: bytes, *, at: datetime, dry_run: bool = False) -> Receipt:
 
 def _unsubscribe(link: OptOutLink, *, at: datetime) -> int:
     with transaction.atomic():
-        evidence = _evidence(link)
-        change = unsubscribe(link, evidence=evidence, at=at)
-        stopping.tell(link, change, language=evidence.language, at=at)
-    return len(change)
+        return len(stopping.leave(link, evidence=_evidence(link), at=at))
 
 
 def _evidence(link: OptOutLink) -> Evidence:

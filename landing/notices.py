@@ -12,6 +12,7 @@ from profiles import outbox, own_words
 from profiles.channels import Channel
 from profiles.consent import Change
 from profiles.models import Act, Address, Confirmation, ConsentEvent, Service
+from profiles.texts import supported
 
 from .models import Kind, LandingPageVersion
 
@@ -71,8 +72,11 @@ def tell_left(version: LandingPageVersion, change: Change, *, digest: bytes, lan
 
 
 def tell_unsubscribed(change: Change, service: Service, *, digest: bytes, language: str, at: datetime) -> None:
-    """Post the message of a service to the address that left it; nothing when nobody was subscribed."""
-    if not change.profiles or service.channel != Channel.EMAIL:
+    """Post the message of a service to the address that left it; nothing when nobody was subscribed.
+
+    An empty language is the person's own.
+    """
+    if not change.profiles or service.channel != Channel.EMAIL or service.on_unsubscribe == Confirmation.NONE:
         return
     if reader := _holder(digest, language, profile__in=change.profiles):
         _tell_of_service("unsubscribed", service, reader, at)
@@ -80,10 +84,12 @@ def tell_unsubscribed(change: Change, service: Service, *, digest: bytes, langua
 
 def _holder(digest: bytes, language: str, **only: Any) -> Reader | None:
     """Return who has an address; the message goes to it as they gave it to us, and not as a visitor typed it."""
-    held = Address.objects.filter(digest=digest, **only).order_by("profile").first()
+    rows = Address.objects.with_digests([digest]).filter(**only).select_related("profile")
+    held = rows.order_by("profile").first()
     if held is None:
         return None
-    return Reader(profile=held.profile_id, address=held.value, digest=digest, language=language)
+    spoken = language or supported(held.profile.language)
+    return Reader(profile=held.profile_id, address=held.value, digest=digest, language=spoken)
 
 
 def _tell_of_page(version: LandingPageVersion, reader: Reader, at: datetime) -> None:

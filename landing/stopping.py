@@ -15,7 +15,7 @@ from enum import Enum, IntEnum
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from deliveries.inbound import unsubscribe
+from deliveries import inbound
 from profiles import consent
 from profiles.channels import Channel
 from profiles.consent import Change, Evidence
@@ -84,14 +84,15 @@ def stop(link: OptOutLink, choice: Choice, *, evidence: Evidence, at: datetime) 
     Works when the delivery, its log, the service or the profile are gone.
     """
     with transaction.atomic():
-        change = unsubscribe(
-            link, evidence=evidence, at=at, everything=choice == Choice.EVERYTHING,
+        service = inbound.service_of(link)
+        change = inbound.unsubscribe(
+            link, service, evidence=evidence, at=at, everything=choice == Choice.EVERYTHING,
             whole_channel=choice in (Choice.CHANNEL, Choice.ADDRESS),
         )  # fmt: skip
         if choice == Choice.ADDRESS:
             escalation.quarantine([target_of(link)], cause=Cause.PERSON, evidence=evidence, at=at)
-        if choice == Choice.SERVICE:
-            tell(link, change, language=evidence.language, at=at)
+        if choice == Choice.SERVICE and service:
+            tell_unsubscribed(change, service, digest=link.digest, language=evidence.language, at=at)
         last = _events(link.digest).last()
     if last is not None and last.at == at:
         return Click(link, at)
@@ -102,11 +103,17 @@ def stop(link: OptOutLink, choice: Choice, *, evidence: Evidence, at: datetime) 
     return Click(link, last.at) if same and last and last.act in STOPS else None
 
 
-def tell(link: OptOutLink, change: Change, *, language: str, at: datetime) -> None:
-    """Post the message that a service wants sent to those who leave it."""
-    service = Service.objects.select_related("brand").filter(pk=link.service).first() if link.service else None
-    if service:
-        tell_unsubscribed(change, service, digest=link.digest, language=language, at=at)
+def leave(link: OptOutLink, *, evidence: Evidence, at: datetime) -> Change:
+    """Do what the unsubscribe button of a mail program asks for: stop the service of the message, else its channel.
+
+    Who presses is a program, so the message of the service, where it wants one sent, is in the person's own language.
+    """
+    with transaction.atomic():
+        service = inbound.service_of(link)
+        change = inbound.unsubscribe(link, service, evidence=evidence, at=at)
+        if service:
+            tell_unsubscribed(change, service, digest=link.digest, language="", at=at)
+    return change
 
 
 def target_of(link: OptOutLink) -> Target:

@@ -314,10 +314,10 @@ def _set_flag(
     changed: list[int] = []
     for ids in _batches(profiles):
         with transaction.atomic(savepoint=False):
-            todo = _lock(ids, ~Q(**{name: value}))
-            Profile.objects.filter(pk__in=todo).update(**{name: value, "updated_at": at})
-            _record(evidence, act, at, todo, channel=channel)
-            changed += todo
+            if todo := _lock(ids, ~Q(**{name: value})):
+                Profile.objects.filter(pk__in=todo).update(**{name: value, "updated_at": at})
+                _record(evidence, act, at, todo, channel=channel)
+                changed += todo
     return Change(changed)
 
 

@@ -1,14 +1,15 @@
 """Leaving by the link of a message: the page for people, the address that mail programs post to, and the undo."""
 
-from django.db import transaction
+from dataclasses import replace
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import resolve_url
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from deliveries.inbound import unsubscribe
 from deliveries.models import Delivery
 from landing import counting, limits, stopping, wording
+from landing.limits import Room
 from landing.models import Counted, PreferencesRequest
 from landing.stopping import Choice, Click, Undone
 from landing.tasks import handle_requests
@@ -21,7 +22,7 @@ from profiles.ring import ring
 from profiles.texts import pick
 from profiles.tokens import OptOutLink, Purpose, open_token, seal
 
-from .base import not_found, posted, public, say, show, visit
+from .base import not_found, posted, public, say, show, try_later, visit
 
 PREFERENCES = "preferences"  # the button that stops nothing: it has the link to the page of preferences mailed
 
@@ -64,12 +65,8 @@ class Leaving:
         return self.held is not None and self.held.channel == Channel.EMAIL
 
     def evidence(self, request: HttpRequest, source: Source, shown: str = "") -> Evidence:
-        told = visit(request)
-        return Evidence(
-            source=source, language=told.language, ip=told.ip, user_agent=told.user_agent,
-            wording_id=consent.cite(shown, told.language).pk if shown else None,
-            delivery_id=self.link.delivery or None, delivery_name=self.delivery_name,
-        )  # fmt: skip
+        wording = consent.cite(shown, visit(request).language).pk if shown else None
+        return replace(_evidence(request, self.link, source, self.delivery_name), wording_id=wording)
 
 
 @public()
@@ -106,17 +103,14 @@ def one_click(request: HttpRequest, token: str) -> HttpResponse:
     opens the address sees the choices instead, and nothing changes.
     """
     try:
-        leaving = Leaving(OptOutLink.unpack(open_token(Purpose.ONE_CLICK, token)))
+        link = OptOutLink.unpack(open_token(Purpose.ONE_CLICK, token))
     except TokenRefused:
         if request.method == "POST":
             return HttpResponse("This link is damaged.\n", content_type="text/plain; charset=utf-8", status=404)
         return not_found(request)
     if request.method != "POST":
-        return _choices(request, leaving, seal(Purpose.OPT_OUT_PAGE, leaving.link.pack()))
-    evidence, at = leaving.evidence(request, Source.ONE_CLICK), timezone.now()
-    with transaction.atomic():
-        change = unsubscribe(leaving.link, evidence=evidence, at=at)
-        stopping.tell(leaving.link, change, language=evidence.language, at=at)
+        return _choices(request, Leaving(link), seal(Purpose.OPT_OUT_PAGE, link.pack()))
+    stopping.leave(link, evidence=_evidence(request, link, Source.ONE_CLICK), at=timezone.now())
     return HttpResponse("Done.\n", content_type="text/plain; charset=utf-8")
 
 
@@ -134,6 +128,18 @@ def undo(request: HttpRequest, token: str) -> HttpResponse:
         return show(request, "undo", leaving.brand, {"masked": leaving.masked})
     evidence = leaving.evidence(request, Source.LANDING_PAGE)
     return _undone(request, leaving, stopping.undo(click, evidence=evidence, at=at))
+
+
+def _evidence(request: HttpRequest, link: OptOutLink, source: Source, delivery_name: str | None = None) -> Evidence:
+    """Return who leaves, from where, and by which message. Reads nothing but the name of its delivery."""
+    told = visit(request)
+    if delivery_name is None:
+        labels = Delivery.objects.filter(pk=link.delivery).values_list("label", flat=True)
+        delivery_name = next(iter(labels), "") if link.delivery else ""
+    return Evidence(
+        source=source, language=told.language, ip=told.ip, user_agent=told.user_agent,
+        delivery_id=link.delivery or None, delivery_name=delivery_name,
+    )  # fmt: skip
 
 
 def _choices(request: HttpRequest, leaving: Leaving, token: str) -> HttpResponse:
@@ -155,17 +161,17 @@ def _mail_link(request: HttpRequest, leaving: Leaving, brand: Brand) -> HttpResp
 
     One row is stored, and a task does the rest, as for the form of a page.
     """
-    told = visit(request)
-    if not limits.has_room(told.ip):
-        return say(
-            request, brand, status=429, title=_("Please try again later"),
-            text=_("Many forms have come from your network within an hour. Yours has not been recorded."),
+    told, at = visit(request), timezone.now()
+    room = limits.room_to_ask("link", leaving.link.digest, ip=told.ip, at=at)
+    if room in (Room.NETWORK_FULL, Room.SITE_FULL):
+        return try_later(request, brand, room)
+    if room == Room.TAKE:
+        PreferencesRequest.objects.create(
+            address=leaving.held.value if leaving.held else "", digest=leaving.link.digest,
+            channel=leaving.link.channel, brand=brand, language=told.language, ip=told.ip, user_agent=told.user_agent,
+            created_at=at,
         )  # fmt: skip
-    PreferencesRequest.objects.create(
-        address=leaving.held.value if leaving.held else "", digest=leaving.link.digest, channel=leaving.link.channel,
-        brand=brand, language=told.language, ip=told.ip, user_agent=told.user_agent, created_at=timezone.now(),
-    )  # fmt: skip
-    ring(handle_requests)
+        ring(handle_requests)
     outcome = wording.Outcome(
         _("Look in your mailbox"),
         _("A message with your link is on its way to %(address)s. The link is valid for one hour.")

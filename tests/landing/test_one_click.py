@@ -2,6 +2,7 @@
 
 import random
 import threading
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -9,12 +10,14 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from deliveries import confirmations
 from profiles import address_book
 from profiles.channels import Channel
-from profiles.models import Act, Address, ConsentEvent, ErasedOptOut, Profile, Source, Subscription
+from profiles.models import Act, Address, Confirmation, ConsentEvent, ErasedOptOut, Profile, Source, Subscription
 from profiles.tokens import Purpose, seal
 from tests.factories import DeliveryFactory, ProfileFactory, ServiceFactory
 from tests.landing.visitors import consents, link, one_click_url, visitor
+from tests.sink import running_sink
 
 pytestmark = pytest.mark.django_db
 PART = 'Content-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n'
@@ -176,3 +179,21 @@ def test_the_answer_comes_after_the_commit() -> None:
     thread.start()
     thread.join()
     assert seen == [0]
+
+
+@pytest.mark.parametrize(("spoken", "subject"), [("fr", "Nouvelles"), ("en", "News")])
+def test_the_message_about_leaving_is_in_the_persons_language(spoken: str, subject: str) -> None:
+    """The program that presses says nothing about the language of its user, or its own."""
+    service = ServiceFactory.create(on_unsubscribe=Confirmation.DEFAULT)
+    ProfileFactory.create(email="a@example.org", language=spoken, services=[service])
+    assert visitor("de").post(one_click_url(link("a@example.org", service))).status_code == 200
+    with running_sink() as sink:
+        confirmations.drain()
+    assert subject in str(sink.caught[0].message["Subject"])
+
+
+def test_pressing_takes_few_queries(django_assert_max_num_queries: Any) -> None:
+    delivery = DeliveryFactory.create()
+    ProfileFactory.create(email="a@example.org", services=[delivery.service])
+    with django_assert_max_num_queries(10):  # three of them are the transaction's
+        visitor().post(one_click_url(link("a@example.org", delivery.service, delivery=delivery.pk)))
