@@ -1,5 +1,7 @@
-"""Public pages in the back-office: one module per subject."""
+"""The admin of public pages, one module per subject; importing the package registers them all."""
 
-from . import pages, requests, services
+from importlib import import_module
+from pkgutil import iter_modules
 
-__all__ = ["pages", "requests", "services"]
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")

@@ -4,6 +4,6 @@ from .confirming import confirm
 from .leaving import one_click, opt_out, undo
 from .pages import missing, page
 from .preferences import download, preferences
-from .style import accent
+from .style import accent, logo
 
-__all__ = ["accent", "confirm", "download", "missing", "one_click", "opt_out", "page", "preferences", "undo"]
+__all__ = ["accent", "confirm", "download", "logo", "missing", "one_click", "opt_out", "page", "preferences", "undo"]

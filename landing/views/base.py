@@ -22,7 +22,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation.trans_real import parse_accept_lang_header
 from django.views.decorators.csrf import csrf_exempt
 
-from landing.colors import code_of
+from landing.colors import codes_of
 from landing.double_opt_in import Visit
 from landing.models import Kind, LandingPage
 from profiles.models import Brand
@@ -87,7 +87,8 @@ def show(
         "brand": brand,
         "language": current,
         "languages": [entry for entry in switch if entry[0] != current],
-        "style": reverse("landing:accent", args=[code_of(brand.color if brand else "")]),
+        "style": reverse("landing:accent", args=[codes_of(brand.color, brand.page_color) if brand else codes_of("")]),
+        "logo": brand.logo_path if brand else "",
         "privacy": pick(brand.privacy_notice) if brand else "",
         "contact": brand.contact if brand else "",
         "contact_url": _contact_url(brand.contact if brand else ""),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from profiles.models import Address, Profile, Service
+from profiles.models import Address, Brand, Profile, Service
 
 # Addresses → what is done about each, by its id: two queries at most for all of them.
 address_states: list[Callable[[Sequence[Address]], Mapping[int, SafeString]]] = []
@@ -19,3 +19,5 @@ sections: list[Callable[[HttpRequest, Profile], SafeString]] = []
 public_links: list[Callable[[Service], Sequence[tuple[str, str]]]] = []
 # What is made with a new service, such as its public pages.
 service_added: list[Callable[[HttpRequest, Service], None]] = []
+# Pictures of what a brand looks like, such as its public pages in light and dark.
+brand_looks: list[Callable[[Brand], Sequence[SafeString]]] = []

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from profiles import addresses
@@ -48,9 +49,23 @@ class Brand(models.Model):
         """Return the scheme and host under which this brand's pages and links are."""
         return (self.link_domain or settings.PUBLIC_URL).rstrip("/")
 
+    @property
+    def logo_path(self) -> str:
+        """Return the path of the logo's picture; empty without one. One small query where there is one."""
+        logo = BrandLogo.objects.filter(brand=self).only("kind").first() if self.logo_digest else None
+        return reverse("landing:logo", args=[self.logo_digest, logo.extension]) if logo else ""
+
+    @property
+    def logo_url(self) -> str:
+        """Return the full address of the logo's picture, for messages; empty without one."""
+        path = self.logo_path
+        return self.public_url + path if path else ""
+
 
 class BrandLogo(models.Model):
     """The picture of a brand: apart, so that no page loads it; in the database, so that no folder is served."""
+
+    EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/gif": "gif", "image/webp": "webp"}
 
     brand = models.OneToOneField(Brand, models.CASCADE, related_name="logo")
     kind = models.CharField(max_length=30)  # a MIME type
@@ -58,6 +73,10 @@ class BrandLogo(models.Model):
 
     def __str__(self) -> str:
         return str(self.brand)
+
+    @property
+    def extension(self) -> str:
+        return self.EXTENSIONS[self.kind]
 
 
 class ProfileQuerySet(models.QuerySet["Profile"]):
