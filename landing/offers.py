@@ -16,7 +16,7 @@ from typing import Self
 
 from django.db.models import Max, Q
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from profiles.blacklist import FLAGS
 from profiles.channels import Channel
@@ -171,7 +171,7 @@ def read(request: PreferencesRequest, person: Person, *, at: datetime) -> Offere
     services = [
         Offer(
             item=Item(Part.SERVICE, service.pk), label=_named(service, request.brand), on=on,
-            detail=pick(service.description), remark=_remark(service, on, reachable, has_address),
+            detail=_detail(service), remark=_remark(service, on, reachable, has_address),
         )
         for service, on in _services(request.brand, person, at)
     ]  # fmt: skip
@@ -215,6 +215,12 @@ def _named(service: Service, brand: Brand) -> str:
     return _("%(service)s (from %(brand)s)") % {"service": label, "brand": service.brand.name}
 
 
+def _detail(service: Service) -> str:
+    days = service.validity_days
+    lasts = ngettext("It ends by itself after %(days)d day.", "It ends by itself after %(days)d days.", days or 0)
+    return " ".join(text for text in (pick(service.description), lasts % {"days": days} if days else "") if text)
+
+
 def _remark(service: Service, on: bool, reachable: set[int], has_address: set[int]) -> str:
     if service.channel not in has_address:
         return {
@@ -223,6 +229,6 @@ def _remark(service: Service, on: bool, reachable: set[int], has_address: set[in
             Channel.DIRECT_MAIL: _("Sent by letter: we have no postal address of yours for it."),
             Channel.PHONE: _("By phone: we have no number of yours for it."),
         }.get(Channel(service.channel), "")
-    if on and service.channel not in reachable:
+    if on and reachable and service.channel not in reachable:  # where all is off, the page says so once
         return _("Not sent for now: this way of reaching you is off below.")
     return ""
