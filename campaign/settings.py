@@ -104,6 +104,11 @@ else:
     DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
 
 CACHES = {"default": env.cache("CACHE_URL", default="dbcache://campaign_cache?max_entries=10000")}
+if CACHES["default"]["BACKEND"].endswith("RedisCache"):
+    # A cache that hangs must not hold up public pages: they do without it.
+    CACHES["default"]["OPTIONS"] = {
+        "socket_timeout": 1, "socket_connect_timeout": 1, **CACHES["default"].get("OPTIONS", {}),
+    }  # fmt: skip
 
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="filesystem://localhost")
 if CELERY_BROKER_URL.startswith("filesystem"):
@@ -158,7 +163,12 @@ TASK_BUDGET = timedelta(seconds=env.int("TASK_BUDGET_SECONDS", default=60))  # a
 IMPORT_BATCH = env.int("IMPORT_BATCH", default=2_000)  # lines per transaction of an import, at most 5,000
 IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", default=500_000_000)
 CONNECTION_RETRY_SECONDS = env.int("CONNECTION_RETRY_SECONDS", default=30)  # when nobody answers at all
-PUBLIC_POSTS_PER_HOUR = env.int("PUBLIC_POSTS_PER_HOUR", default=20)  # forms of public pages, per network address
+# Forms of public pages. Those that make us write to somebody (opting in, asking for a link): per network and hour, per
+# typed address (and page) and day, and altogether per hour. Those that stop messages: per network and hour only.
+PUBLIC_POSTS_PER_HOUR = env.int("PUBLIC_POSTS_PER_HOUR", default=20)
+PUBLIC_POSTS_PER_ADDRESS = env.int("PUBLIC_POSTS_PER_ADDRESS", default=10)
+PUBLIC_POSTS_ALTOGETHER = env.int("PUBLIC_POSTS_ALTOGETHER", default=10_000)
+PUBLIC_OPT_OUTS_PER_HOUR = env.int("PUBLIC_OPT_OUTS_PER_HOUR", default=500)
 CONFIRMATION_HOURS = env.int("CONFIRMATION_HOURS", default=72)  # a double opt-in link lives this long
 # The ledger keeps from where somebody opted in or out (network address, browser) this long; the rest of it stays.
 VISITOR_DETAILS_KEPT = timedelta(days=env.int("VISITOR_DETAILS_DAYS", default=365))

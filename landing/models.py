@@ -269,6 +269,12 @@ class OptOutRequest(PageRequest):
         verbose_name = _("request to stop")
         verbose_name_plural = _("requests to stop")
         indexes = [models.Index(fields=["id"], name="optout_unhandled", condition=Q(handled_at=None))]
+        # Somebody who presses ten thousand times has one row until it is acted on, and nothing is lost by that.
+        constraints = [
+            models.UniqueConstraint(
+                fields=["version", "digest"], condition=Q(handled_at=None), name="optout_waits_once"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"#{self.pk}"

@@ -6,6 +6,7 @@ site could borrow, and nothing for a CSRF token to protect: that is why they are
 work for mail programs, without cookies, and from a page that was left open for a day.
 """
 
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -24,11 +25,13 @@ from django.views.decorators.csrf import csrf_exempt
 
 from landing.colors import codes_of
 from landing.double_opt_in import Visit
+from landing.limits import HOUR, Room
 from landing.models import Kind, LandingPage
 from profiles.models import Brand
 from profiles.texts import pick
 
 View = Callable[..., HttpResponse]
+_PORT = re.compile(r"^(\[.*\]|[0-9.]+):\d+$")  # some proxies write it behind the address
 UNREADABLE = (BadRequest, SuspiciousOperation, MultiPartParserError, UnreadablePostError)
 
 
@@ -61,7 +64,8 @@ def visit(request: HttpRequest) -> Visit:
 def client_ip(request: HttpRequest) -> str:
     """Return the network address of the visitor: behind a proxy, the one that the proxy saw and wrote last."""
     seen = request.headers.get("X-Forwarded-For", "").rpartition(",")[2] if settings.BEHIND_PROXY else ""
-    return (seen.strip() or request.META.get("REMOTE_ADDR", ""))[:45]
+    address = seen.strip() or request.META.get("REMOTE_ADDR", "")
+    return _PORT.sub(r"\1", address).strip("[]").replace("\x00", "")[:45]
 
 
 def posted(request: HttpRequest) -> QueryDict:
@@ -104,6 +108,20 @@ def say(
 ) -> HttpResponse:
     """Return a page that only tells something."""
     return show(request, "say", brand, {"title": title, "text": text, **values}, status=status)
+
+
+def try_later(request: HttpRequest, brand: Brand | None, room: Room, *, stopping: bool = False) -> HttpResponse:
+    """Say that a form was not recorded because too many come in, and what helps meanwhile."""
+    if room == Room.SITE_FULL:
+        status, text = 503, _("So many forms are coming in that yours could not be recorded.")
+    else:
+        status = 429
+        text = _("Many forms have come from your network within an hour. Yours has not been recorded.")
+    if stopping:
+        text += " " + _("The link at the end of each of our messages works at any time.")
+    response = say(request, brand, status=status, title=_("Please try again later"), text=text)
+    response["Retry-After"] = str(int(HOUR.total_seconds()))
+    return response
 
 
 def not_found(request: HttpRequest) -> HttpResponse:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from landing import counting, limits, wording
 from landing.double_opt_in import Visit, validity
 from landing.forms import EMBEDDED, TRAP, PageForm
+from landing.limits import Room
 from landing.models import (
     Availability,
     Counted,
@@ -26,7 +27,7 @@ from landing.publishing import fields_of
 from landing.tasks import handle_requests
 from profiles.ring import ring
 
-from .base import not_found, posted, public, say, show, visit
+from .base import not_found, posted, public, say, show, try_later, visit
 
 
 @public()
@@ -69,13 +70,15 @@ def _receive(
     if form.seems_robotic:
         return _form(request, page, words, form, status=422, again=True)
     told = visit(request)
-    if not limits.has_room(told.ip):
-        return say(
-            request, page.brand, status=429, title=_("Please try again later"),
-            text=_("Many forms have come from your network within an hour. Yours has not been recorded."),
-        )  # fmt: skip
-    _store(page, version, form, told, at)
-    ring(handle_requests)
+    if page.is_opt_out:
+        room = limits.room_to_stop(ip=told.ip, at=at)
+    else:
+        room = limits.room_to_ask(str(page.pk), form.digest, ip=told.ip, at=at)
+    if room in (Room.NETWORK_FULL, Room.SITE_FULL):
+        return try_later(request, page.brand, room, stopping=page.is_opt_out)
+    if room == Room.TAKE:
+        _store(page, version, form, told, at)
+        ring(handle_requests)
     return show(request, "received", page.brand, {"outcome": wording.outcome(page, version)})
 
 
@@ -88,7 +91,7 @@ def _filled_in(
 
 
 def _store(page: LandingPage, version: LandingPageVersion, form: PageForm, told: Visit, at: datetime) -> None:
-    """Store what was asked for: one row, whoever asks."""
+    """Store what was asked for: one row at most, whoever asks."""
     row: dict[str, Any] = {
         "address": form.cleaned_data["address"], "digest": form.digest, "created_at": at,
         "language": told.language, "ip": told.ip, "user_agent": told.user_agent,
@@ -96,7 +99,8 @@ def _store(page: LandingPage, version: LandingPageVersion, form: PageForm, told:
     if page.kind == Kind.PREFERENCES:
         PreferencesRequest.objects.create(**row, brand=page.brand, channel=page.channel)
     elif page.is_opt_out:
-        OptOutRequest.objects.create(**row, version=version)
+        # The same request, while one waits: what is done for one is done for both.
+        OptOutRequest.objects.bulk_create([OptOutRequest(**row, version=version)], ignore_conflicts=True)
     else:
         PendingOptIn.objects.create(
             **row, version=version, expires_at=at + validity(), answers=form.answers,

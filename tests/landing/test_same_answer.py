@@ -48,6 +48,7 @@ def test_unknown_known_opted_out_and_quarantined_addresses_get_the_same_answer(
     kind: Kind, kinds_of_address: list[str]
 ) -> None:
     page = published(kind)
+    send(visitor(REMOTE_ADDR="192.0.2.99"), page, "before@example.org")  # the first form of an hour begins a count
     seen = set()
     for number, address in enumerate(kinds_of_address):
         with CaptureQueriesContext(connection) as queries:
@@ -60,23 +61,6 @@ def test_unknown_known_opted_out_and_quarantined_addresses_get_the_same_answer(
 def test_the_answer_says_how_to_reach_a_human() -> None:
     response = send(visitor(), published(), "a@example.org")
     assert "bonjour@jardins.example" in response.content.decode()
-
-
-@pytest.mark.parametrize("kind", [Kind.OPT_IN, Kind.SUBSCRIPTION])
-def test_fifty_forms_for_one_victim_send_one_mail(kind: Kind) -> None:
-    page = published(kind)
-    for number in range(50):
-        client = visitor(REMOTE_ADDR=f"192.0.2.{number}")
-        assert send(client, page, "victim@example.org", first_name=f"Buy now {number}").status_code == 200
-        if number % 10 == 0:
-            handle()
-    assert handle() > 0
-    with running_sink() as sink:
-        confirmations.drain()
-        confirmations.drain()
-    assert sink.recipients == ["victim@example.org"]
-    assert "Buy now" not in sink.caught[0].message.as_string()
-    assert PendingOptIn.objects.count() == 50
 
 
 def test_a_quarantined_address_gets_no_confirmation(kinds_of_address: list[str]) -> None:
@@ -114,15 +98,6 @@ def test_the_same_task_twice_does_everything_once() -> None:
     assert handle() == 0
     assert OutboxMessage.objects.count() == 1
     assert not OptOutRequest.objects.filter(handled_at=None).exists()
-
-
-def test_a_network_that_sends_many_forms_is_asked_to_wait(settings: Any) -> None:
-    settings.PUBLIC_POSTS_PER_HOUR = 3
-    page = published()
-    statuses = [send(visitor(), page, f"a{n}@example.org").status_code for n in range(5)]
-    assert statuses == [200, 200, 200, 429, 429]
-    assert PendingOptIn.objects.count() == 3
-    assert send(visitor(REMOTE_ADDR="198.51.100.1"), page, "b@example.org").status_code == 200
 
 
 @pytest.mark.parametrize(
