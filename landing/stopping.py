@@ -16,16 +16,16 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from deliveries import inbound
-from profiles import consent
 from profiles.channels import Channel
 from profiles.consent import Change, Evidence
 from profiles.errors import TokenRefused
-from profiles.models import Act, Address, ConsentEvent, Service
+from profiles.models import Act, Address, ConsentEvent
 from profiles.tokens import OptOutLink, Purpose, open_token, seal
 from quarantine import escalation
 from quarantine.escalation import Target
-from quarantine.models import Cause, QuarantinedAddress, Status
+from quarantine.models import Cause
 
+from .giving_back import give_back
 from .notices import tell_unsubscribed
 
 UNDO_LASTS = timedelta(days=1)
@@ -141,8 +141,7 @@ def undo(click: Click, *, evidence: Evidence, at: datetime) -> Undone:
         if later := list(newer):
             undone = any(event.reason == UNDONE for event in later)
             return Undone.ALREADY if undone and _all_of_one_moment(later) else Undone.NEWER
-        for event in taken:
-            _give_back(event, evidence=evidence, at=at)
+        give_back(taken, evidence=evidence, at=at)
     return Undone.RESTORED
 
 
@@ -155,29 +154,3 @@ def _events(digest: bytes) -> QuerySet[ConsentEvent]:
 
 def _all_of_one_moment(events: list[ConsentEvent]) -> bool:
     return len({event.at for event in events}) == 1
-
-
-def _give_back(event: ConsentEvent, *, evidence: Evidence, at: datetime) -> None:
-    """Reverse one event of a click."""
-    service = Service.objects.filter(pk=event.service_id).first() if event.service_id else None
-    channel = Channel(event.channel) if event.channel else None
-    if event.act == Act.QUARANTINE and event.digest:
-        asked = Q(status=Status.QUARANTINED, cause=Cause.PERSON, channel=event.channel)
-        escalation.release(QuarantinedAddress.objects.filter(asked, digest=event.digest), evidence=evidence, at=at)
-    elif event.profile_id is None and event.digest:
-        consent.forget_kept_opt_out(bytes(event.digest), service=service, flag=channel, evidence=evidence, at=at)
-    elif event.profile_id and event.act == Act.OPT_OUT:
-        consent.opt_in([event.profile_id], channel=channel, evidence=evidence, at=at)
-    elif event.profile_id and service:
-        _subscribe_again(event, service, evidence=evidence, at=at)
-
-
-def _subscribe_again(event: ConsentEvent, service: Service, *, evidence: Evidence, at: datetime) -> None:
-    """Give a subscription back with the end that it had; not one that would have ended by now."""
-    begun = ConsentEvent.objects.filter(
-        profile_id=event.profile_id, service_id=service.pk, act=Act.SUBSCRIBE, pk__lt=event.pk
-    ).order_by("-pk").first()  # fmt: skip
-    end = begun.expires_at if begun else None
-    if end is not None and end <= at:
-        return
-    consent.subscribe([event.profile_id or 0], service, evidence=evidence, at=at, expires_at=end)
