@@ -19,6 +19,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "profiles.add_profile", "profiles.change_profile", "profiles.lift_opt_out",
         "profiles.import_profile", "profiles.add_importjob", "profiles.change_importjob",
         "quarantine.add_quarantinedaddress",
+        "landing.change_mettwins",
     ),
     "marketer": (
         *_VIEW,

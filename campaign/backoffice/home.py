@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from deliveries.models import Delivery, Lease, LogStatus, State
+from landing.models import MetTwins
 from profiles.models import ImportJob
 from profiles.plots import grouped
 
@@ -70,6 +71,8 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         counts = _counts([d.current_run_id for d in deliveries if d.current_run_id])
         context["rows"] = [_row(d, counts.get(d.current_run_id or 0, {})) for d in deliveries[:LATEST]]
         context["alerts"] += _alerts(deliveries, counts)
+    if may("landing.view_mettwins"):
+        context["alerts"] += _met_twins()
     if may("profiles.view_importjob"):
         context["alerts"] += _failed_imports(timezone.now())
     return context
@@ -107,6 +110,20 @@ def _failed_imports(at: datetime) -> list[Alert]:
     return [
         Alert(told % {"file": job.file_name}, _url("admin:profiles_importjob_change", job.pk), "bad") for job in jobs
     ]
+
+
+def _met_twins() -> list[Alert]:
+    """Say how many sign-ups met several profiles, up to a number at which it no longer matters."""
+    waiting = len(MetTwins.objects.filter(seen_at=None).values_list("pk")[: LOOKED_AT + 1])
+    if not waiting:
+        return []
+    told = ngettext(
+        "%(n)s sign-up met several profiles of one address",
+        "%(n)s sign-ups met several profiles of one address",
+        waiting,
+    )
+    number = grouped(waiting) if waiting <= LOOKED_AT else f"{grouped(LOOKED_AT)}+"
+    return [Alert(told % {"n": number}, _url("admin:landing_mettwins_changelist") + "?seen=no")]
 
 
 def _row(delivery: Delivery, counts: dict[str, int]) -> Row:

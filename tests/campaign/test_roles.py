@@ -28,6 +28,7 @@ MATRIX = {
     "deliveries.analyse_delivery": "marketer administrator",
     "deliveries.send_delivery": "marketer administrator",
     "landing.change_landingpage": "marketer administrator",
+    "landing.change_mettwins": "operator administrator",
     "campaign.change_user": "administrator",
     "auth.change_group": "administrator",
 }
