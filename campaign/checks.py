@@ -32,6 +32,9 @@ def check_engines(**_: Any) -> list[CheckMessage]:
         errors.append(
             Error("IMPORT_BATCH must be from 1 to 5,000: longer transactions block writers.", id="campaign.E011")
         )
+    if settings.BURST_MIN < 1 or not 0 < settings.BURST_SHARE <= 1:
+        told = "BURST_MIN must be 1 or more, and BURST_SHARE a part of the whole such as 0.5."
+        errors.append(Error(told, id="campaign.E018"))
     if settings.ENVIRONMENT not in ("local", "production"):
         errors.append(Error("CAMPAIGN_ENV must be local or production.", id="campaign.E012"))
     return errors

@@ -143,6 +143,7 @@ CELERY_BEAT_SCHEDULE = {
     "blank-visitors": {"task": "profiles.tasks.blank_visitors", "schedule": schedule(timedelta(hours=1))},
     "expire-subscriptions": {"task": "profiles.tasks.expire_subscriptions", "schedule": schedule(timedelta(hours=1))},
     "purge-requests": {"task": "landing.tasks.purge_requests", "schedule": schedule(timedelta(hours=1))},
+    "watch-bursts": {"task": "landing.tasks.watch_bursts", "schedule": schedule(timedelta(minutes=1))},
     "purge-runs": {"task": "deliveries.tasks.purge_runs", "schedule": schedule(timedelta(minutes=10))},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
@@ -172,6 +173,11 @@ PUBLIC_OPT_OUTS_PER_HOUR = env.int("PUBLIC_OPT_OUTS_PER_HOUR", default=500)
 CONFIRMATION_HOURS = env.int("CONFIRMATION_HOURS", default=72)  # a double opt-in link lives this long
 # The ledger keeps from where somebody opted in or out (network address, browser) this long; the rest of it stays.
 VISITOR_DETAILS_KEPT = timedelta(days=env.int("VISITOR_DETAILS_DAYS", default=365))
+# Mail filters that press every link: so many opt-outs of one mail domain, each at most so many seconds after its own
+# message, and at least this part of all messages that left for the domain, are shown to administrators as a burst.
+BURST_SECONDS = env.int("BURST_SECONDS", default=120)
+BURST_MIN = env.int("BURST_MIN", default=10)
+BURST_SHARE = env.float("BURST_SHARE", default=0.5)
 VALIDITY = timedelta(hours=env.int("VALIDITY_HOURS", default=84))  # temporary refusals are tried again this long
 
 # -- people and languages -----------------------------------------------------------------------------------

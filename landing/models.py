@@ -347,6 +347,7 @@ class OptOutBurst(models.Model):
 
     class State(models.TextChoices):
         NEW = "new", _("To look at")
+        RESTORING = "restoring", _("Being taken back")
         RESTORED = "restored", _("Taken back")
         DISMISSED = "dismissed", _("Left as it is")
 
@@ -356,9 +357,18 @@ class OptOutBurst(models.Model):
     first_at = models.DateTimeField(_("from"))
     last_at = models.DateTimeField(_("to"))
     events = models.JSONField(default=list)  # numbers of the ledger's events
+    settled = models.JSONField(default=list)  # those among them that were dealt with before it went on
+    people = models.PositiveIntegerField(_("people"), default=0)  # whose message it was, however often it was pressed
+    within = models.PositiveIntegerField(default=0)  # seconds between a message and its opt-out: the longest
+    share = models.PositiveSmallIntegerField(default=0)  # of the messages sent there when it was noticed, in hundredths
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.NEW)
     handled_at = models.DateTimeField(_("handled"), null=True)
     handled_by = models.CharField(_("by"), max_length=150, blank=True)
+    actor_id = models.BigIntegerField(null=True)
+    reason = models.TextField(_("reason"), blank=True)
+    upto = models.BigIntegerField(default=0)  # while it is being taken back: profiles up to this id are done
+    restored = models.PositiveIntegerField(_("taken back"), default=0)
+    left_alone = models.PositiveIntegerField(_("left alone"), default=0)
 
     class Meta:
         verbose_name = _("burst of opt-outs")

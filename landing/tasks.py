@@ -1,11 +1,12 @@
 """Tasks about what visitors asked for. A broker only rings; the rows say what there is to do."""
 
 from celery import shared_task
+from django.conf import settings
 from django.utils import timezone
 
 from deliveries.tasks import drain_outbox
 
-from . import counting, double_opt_in, preferences, reconciliation
+from . import bursts, counting, double_opt_in, preferences, reconciliation, restoring
 
 
 @shared_task
@@ -27,3 +28,18 @@ def purge_requests() -> None:
 @shared_task
 def fold_counts() -> None:
     counting.fold(timezone.now())
+
+
+@shared_task
+def watch_bursts() -> None:
+    """Look for opt-outs that machines may have made; ring for those being taken back whose ring was lost."""
+    bursts.watch(timezone.now())
+    for burst_id in restoring.waiting():
+        restore_burst.delay(burst_id)
+
+
+@shared_task
+def restore_burst(burst_id: int) -> None:
+    """Give back for a while; ring again if there is more."""
+    if restoring.work(burst_id, clock=timezone.now, budget=settings.TASK_BUDGET):
+        restore_burst.delay(burst_id)

@@ -106,3 +106,10 @@ def test_no_process_starts_on_the_values_of_a_demonstration(start: str, tmp_path
     )  # fmt: skip
     assert result.returncode
     assert "SECRET_KEY must be set" in result.stderr
+
+
+@pytest.mark.parametrize(("name", "value"), [("BURST_MIN", 0), ("BURST_SHARE", 0.0), ("BURST_SHARE", 1.5)])
+def test_a_burst_that_anything_or_nothing_is_refused(settings: Any, name: str, value: float) -> None:
+    assert [error.id for error in checks.check_engines()] == []
+    setattr(settings, name, value)
+    assert [error.id for error in checks.check_engines()] == ["campaign.E018"]
