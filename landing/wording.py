@@ -46,7 +46,7 @@ def words(page: LandingPage, content: Content) -> Words:
     return Words(
         title=pick(content.title) or title,
         introduction=pick(content.introduction) or introduction,
-        agreement="" if page.is_opt_out else pick(content.agreement),
+        agreement="" if page.is_opt_out or page.kind == Kind.PREFERENCES else pick(content.agreement),
         button=button,
         duration=duration(page),
     )

@@ -11,10 +11,20 @@ from django.utils import timezone
 from django.utils.translation import override
 
 from landing import publishing
-from landing.models import Kind, LandingPage, OptOutRequest, PageState, PendingOptIn
+from landing.models import Kind, LandingPage, OptOutRequest, PageState, PendingOptIn, PreferencesRequest
 from profiles.models import Brand
 from tests.factories import BrandFactory, LandingPageFactory, ProfileFactory, ServiceFactory, UserFactory
-from tests.landing.visitors import confirm_url, handle, link, one_click_url, opt_out_url, published, send, visitor
+from tests.landing.visitors import (
+    confirm_url,
+    handle,
+    link,
+    one_click_url,
+    opt_out_url,
+    preferences_url,
+    published,
+    send,
+    visitor,
+)
 
 pytestmark = pytest.mark.django_db
 ATTACKS = [
@@ -26,7 +36,7 @@ ATTACKS = [
     "</title><svg/onload=alert(1)>",
 ]
 FORBIDDEN = re.compile(r"black[-_ ]?list|deny[-_ ]?list|block[-_ ]?list|quarant|liste noire", re.IGNORECASE)
-MESSAGES = ("confirm_opt_in", "subscribed", "unsubscribed", "opted_in", "opted_out", "own")
+MESSAGES = ("confirm_opt_in", "preferences_link", "subscribed", "unsubscribed", "opted_in", "opted_out", "own")
 
 
 def url(page: LandingPage) -> str:
@@ -207,8 +217,10 @@ def test_nothing_that_anybody_wrote_runs(attack: str) -> None:
         client.get(opt_out_url(link("a@example.org", service))),
         client.post(opt_out_url(link("a@example.org", service)), {"choice": attack}),
     ]
+    send(client, published(Kind.PREFERENCES, service=service), "a@example.org")
     handle()
     shown.append(client.get(confirm_url(PendingOptIn.objects.latest("pk"))))
+    shown.append(client.get(preferences_url(PreferencesRequest.objects.get())))
     for response in shown:
         text = response.content.decode()
         assert "<script" not in text
@@ -238,12 +250,16 @@ def test_no_page_and_no_message_says_what_a_subscriber_should_never_read(languag
     seen += [client.get(confirm_url(pending)) for pending in PendingOptIn.objects.all()]
     seen += [client.post(confirm_url(pending)) for pending in PendingOptIn.objects.all()]
     seen.append(client.get(opt_out_url(to)))
-    for choice in ("service", "channel", "everything", "address"):
+    mine = preferences_url(PreferencesRequest.objects.filter(expires_at__isnull=False).get())
+    seen += [client.get(mine), client.get(mine + "history.json"), client.post(mine, {"act": "save"})]
+    seen += [client.get(path) for path in ("/m/nothing/", "/m/nothing/history.json")]
+    for choice in ("service", "channel", "everything", "address", "preferences"):
         done = client.post(opt_out_url(to), {"choice": choice})
         seen.append(done)
         for path in re.findall(r'"(/undo/[^"?]+)', done.content.decode()):
             seen += [client.get(path), client.post(path)]
     seen += [client.get(one_click_url(to)), client.post(one_click_url(to)), client.get("/accent/1f6f5c.css")]
+    seen += [client.get(mine), client.get(mine + "history.json"), client.post(mine, {"act": "stop"})]
     for response in seen:
         assert not FORBIDDEN.search(response.content.decode()), response.request["PATH_INFO"]
         assert not FORBIDDEN.search(str(response.headers))

@@ -22,7 +22,7 @@ from profiles.models import (
 )
 from profiles.tokens import Purpose, seal
 from quarantine.models import Cause
-from tests.factories import BrandFactory, QuarantinedAddressFactory, ServiceFactory
+from tests.factories import BrandFactory, QuarantinedAddressFactory, ServiceFactory, UserFactory
 from tests.landing.preferring import (
     ADDRESS,
     EMAIL,
@@ -37,6 +37,7 @@ from tests.landing.preferring import (
     subscribed,
     the_page,
 )
+from tests.landing.test_admin import add, logged_in
 from tests.landing.visitors import (
     changed,
     consents,
@@ -224,6 +225,19 @@ def test_the_link_of_a_message_mails_another_link_and_shows_nothing_to_whom_it_w
     preferences.handle(timezone.now())
     assert [message.address for message in mails("preferences_link")] == ["Zoe@example.org"]
     assert visitor().get(preferences_url(PreferencesRequest.objects.get())).status_code == 200
+
+
+def test_a_marketer_makes_such_a_page_which_is_about_no_service_and_asks_for_no_agreement() -> None:
+    service = ServiceFactory()
+    client = logged_in(UserFactory(admin=True))
+    response = add(client, kind=Kind.PREFERENCES, service="", brand=service.brand_id, agreement_en="I agree.")
+    assert response.status_code == 302
+    page = LandingPage.objects.get(slug="garden-page")
+    assert page.service is None
+    publishing.publish(page, at=timezone.now())
+    assert "I agree." not in visitor().get("/p/garden-page/").content.decode()
+    assert send(visitor(), page, "a@example.org").status_code == 200
+    assert PreferencesRequest.objects.get().brand == service.brand
 
 
 @pytest.mark.parametrize("address", ["gone@example.org", ""])

@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from landing.models import Kind, PendingOptIn
+from landing.models import Kind, PendingOptIn, PreferencesRequest
 from landing.stopping import Click
 from profiles.models import Brand
 from tests.factories import DeliveryFactory, ProfileFactory
@@ -21,6 +21,7 @@ from tests.landing.visitors import (
     link,
     one_click_url,
     opt_out_url,
+    preferences_url,
     published,
     send,
     tables,
@@ -40,11 +41,14 @@ def addresses() -> list[str]:
     pages = [published(kind, service=service) for kind in Kind]
     send(visitor(), pages[0], "a@example.org")
     send(visitor(), pages[1], "new@example.org")
+    send(visitor(), next(page for page in pages if page.kind == Kind.PREFERENCES), "a@example.org")
     handle()
     to = link("a@example.org", service, delivery=delivery.pk)
     found = [reverse("landing:page", args=[page.slug]) for page in pages]
     found += [confirm_url(pending) for pending in PendingOptIn.objects.all()]
     found += [opt_out_url(to), one_click_url(to)]
+    mine = preferences_url(PreferencesRequest.objects.get())
+    found += [mine, mine + "history.json", "/m/nothing/", "/m/nothing/history.json"]
     found += [reverse("landing:undo", args=[Click(to, timezone.now()).seal()])]
     found += [reverse("landing:accent", args=["1f6f5c"]), "/p/nothing/", "/o/nothing/", "/u/nothing", "/c/nothing/"]
     return found

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from landing import counting, double_opt_in, limits, publishing, reconciliation
+from landing import counting, double_opt_in, limits, preferences, publishing, reconciliation
 from landing.models import Kind, LandingPage, PendingOptIn, PreferencesRequest
 from profiles.channels import Channel
 from profiles.digests import digest
@@ -70,7 +70,7 @@ def send(client: Client, page: LandingPage, address: str, *, after: float = 10, 
 def handle(at: datetime | None = None) -> int:
     """Do what the task does that a form rings."""
     now = at or timezone.now()
-    return reconciliation.handle_opt_outs(now) + double_opt_in.handle(now)
+    return reconciliation.handle_opt_outs(now) + double_opt_in.handle(now) + preferences.handle(now)
 
 
 def tables() -> dict[str, str]:
