@@ -43,7 +43,11 @@ GROUPS: tuple[tuple[Promise, tuple[tuple[str, str, Promise | None], ...]], ...] 
     (gettext_lazy("Addresses left out"), (("quarantine.QuarantinedAddress", "block", None),)),
     (
         gettext_lazy("Administration"),
-        (("campaign.User", "manage_accounts", None), ("auth.Group", "badge", gettext_lazy("Roles"))),
+        (
+            ("campaign.User", "manage_accounts", None),
+            ("auth.Group", "badge", gettext_lazy("Roles")),
+            ("profiles.AuditEvent", "policy", None),
+        ),
     ),
 )
 

@@ -1,7 +1,8 @@
 """The four roles of the back-office, made again after every migration and flush.
 
-A role holds exactly the permissions listed here, as patterns, and nothing that no pattern names. Whoever needs
-another mix makes a group of their own: a built-in one would be put back at the next migration.
+A role holds exactly the permissions listed here, as patterns, and nothing that no pattern names; a pattern after "!"
+takes away again. Whoever needs another mix makes a group of their own: a built-in one would be put back at the next
+migration.
 """
 
 from fnmatch import fnmatchcase
@@ -11,7 +12,8 @@ from django.apps import apps
 from django.contrib.auth.management import create_permissions
 
 APPS = ("campaign", "landing", "deliveries", "quarantine", "profiles")
-_VIEW = tuple(f"{app}.view_*" for app in ("landing", "deliveries", "quarantine", "profiles"))
+# Who did what in the back-office is for those who answer for it.
+_VIEW = (*(f"{app}.view_*" for app in ("landing", "deliveries", "quarantine", "profiles")), "!profiles.view_auditevent")
 ROLES: dict[str, tuple[str, ...]] = {
     "viewer": _VIEW,
     "operator": (
@@ -42,4 +44,9 @@ def install_roles(using: str = "default", **_: Any) -> None:
     known = {f"{app}.{codename}": pk for pk, app, codename in rows}
     for name, patterns in ROLES.items():
         group, _created = group_model.objects.using(using).get_or_create(name=name)
-        group.permissions.set([pk for full, pk in known.items() if any(fnmatchcase(full, p) for p in patterns)])
+        group.permissions.set([pk for full, pk in known.items() if _grants(patterns, full)])
+
+
+def _grants(patterns: tuple[str, ...], permission: str) -> bool:
+    given = any(fnmatchcase(permission, pattern) for pattern in patterns)
+    return given and not any(pattern[0] == "!" and fnmatchcase(permission, pattern[1:]) for pattern in patterns)

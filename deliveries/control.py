@@ -8,6 +8,7 @@ from html import unescape
 from django.utils.html import strip_tags
 from django.utils.translation import gettext as _
 
+from profiles import brands
 from profiles.channels import Channel
 from profiles.models import Profile
 from profiles.tokens import OptOutLink
@@ -24,6 +25,7 @@ class Code(StrEnum):
     EMPTY = "empty"
     OPT_OUT_LINK = "opt_out_link"
     POSTAL_ADDRESS = "postal_address"
+    BRAND = "brand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,16 @@ class _Message:
 
 def check(delivery: Delivery) -> list[Finding]:
     """Return what the control rules find in each language of a message."""
-    contents = list(delivery.contents.all())
+    contents, found = list(delivery.contents.all()), list(_brand(delivery))
     if not contents:
-        return [Finding(Code.NO_CONTENT, _("Write the message in at least one language."))]
-    return [finding for content in contents for finding in _check_content(delivery, content)]
+        return [*found, Finding(Code.NO_CONTENT, _("Write the message in at least one language."))]
+    return found + [finding for content in contents for finding in _check_content(delivery, content)]
+
+
+def _brand(delivery: Delivery) -> Iterator[Finding]:
+    """A marketing message says who writes, and where they can be reached."""
+    if delivery.message_class == MessageClass.MARKETING and not brands.is_ready(delivery.brand):
+        yield Finding(Code.BRAND, str(brands.incomplete(delivery.brand)))
 
 
 def _check_content(delivery: Delivery, content: DeliveryContent) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ this one") with one row more than it shows, which tells whether another page fol
         ordering = ("name",)                    also with one row more instead of a count
 
 `private_search` is for people's data: the words searched for are kept in the session and never in an address.
+`audited` is for what configures the platform: who added or changed it, from what to what, stays on record.
 """
 
 import secrets
@@ -21,9 +22,12 @@ from django.contrib.admin.views.main import PAGE_VAR, SEARCH_VAR
 from django.core.paginator import Page, Paginator
 from django.db.models import JSONField, QuerySet, URLField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
+from . import audit
+from .models import Service
 from .texts import validate_texts
 from .texts_forms import TextsField
 
@@ -140,6 +144,7 @@ class BaseAdmin(ModelAdmin):
     empty_value_display = "—"
     list_filter_sheet = False
     private_search = False
+    audited = False
     # Fields {language: text} that take one line; the others are given several.
     one_line_texts: tuple[str, ...] = ("label", "title")
 
@@ -151,6 +156,38 @@ class BaseAdmin(ModelAdmin):
         if isinstance(db_field, URLField):
             kwargs["assume_scheme"] = "https"
         return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Offer no archived service, but for the one that is chosen already."""
+        if db_field.related_model is Service and "queryset" not in kwargs:
+            object_id = getattr(request.resolver_match, "kwargs", {}).get("object_id", "")
+            chosen = self.model._default_manager.filter(pk=object_id if str(object_id).isdecimal() else None)
+            kwargs["queryset"] = Service.objects.open() | Service.objects.filter(pk__in=chosen.values(db_field.name))
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def audited_values(self, obj: Any) -> dict[str, Any]:
+        """Return what is compared before and after a change."""
+        return audit.values_of(obj)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        found = super().get_object(request, object_id, from_field)
+        if found is not None and self.audited and request.method == "POST":
+            found._before = self.audited_values(found)
+        return found
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        if self.audited:
+            after = {name: value for name, value in self.audited_values(obj).items() if value not in (None, "", {}, [])}
+            audit.record(audit.Action.ADDED, request.user, obj, at=timezone.now(), after=after)
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Note a change of the form; what a button does is noted by its view."""
+        if self.audited and (before := getattr(obj, "_before", None)) is not None:
+            old, new = audit.difference(before, self.audited_values(obj))
+            if old or new:
+                audit.record(audit.Action.CHANGED, request.user, obj, at=timezone.now(), before=old, after=new)
+        return super().log_change(request, obj, message)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
         return KeysetChangeList

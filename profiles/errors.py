@@ -1,6 +1,6 @@
 """What can go wrong with people and their consent. The docstring of each error is its message."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -37,3 +37,16 @@ class ImportRefused(ValueError):
 
     def __str__(self) -> str:
         return str(self.words) % self.details
+
+
+class BrandIncomplete(ValueError):
+    """A brand that does not say who writes may not be used in production; `fields` says what it lacks."""
+
+    def __init__(self, brand: str, fields: Sequence[str]) -> None:
+        super().__init__(brand, fields)
+        self.brand, self.fields = brand, fields
+
+    def __str__(self) -> str:
+        return _("The brand “%(brand)s” is not complete. Fill in: %(fields)s.") % {
+            "brand": self.brand, "fields": ", ".join(self.fields)
+        }  # fmt: skip

@@ -53,3 +53,30 @@ def line(title: str, points: Sequence[Point]) -> SafeString:
     path = " ".join(f"{n * step:.1f},{HEIGHT - HEIGHT * point.value / top:.1f}" for n, point in enumerate(points))
     context = {"title": title, "points": points, "path": path, "top": grouped(top), "width": WIDTH, "height": HEIGHT}
     return render_to_string("admin/plots/line.html", context)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One of several lines: its name, a tone of the style sheet (good, bad, plain), and a number per label."""
+
+    label: str
+    tone: str
+    values: Sequence[int]
+
+
+def lines(title: str, labels: Sequence[str], series: Sequence[Series]) -> SafeString:
+    """Draw several numbers over time, each with dashes of its own, from the lowest (0 or less) to the highest."""
+    values = [value for one in series for value in one.values]
+    top, bottom = max([*values, 0]), min([*values, 0])
+    height, step = (top - bottom) or 1, WIDTH / max(len(labels) - 1, 1)
+
+    def y(value: int) -> float:
+        return HEIGHT * (top - value) / height
+
+    drawn = [(one, " ".join(f"{n * step:.1f},{y(value):.1f}" for n, value in enumerate(one.values))) for one in series]
+    rows = [(label, [grouped(one.values[n]) for one in series]) for n, label in enumerate(labels)]
+    context = {
+        "title": title, "series": drawn, "rows": rows, "zero": round(y(0), 1), "top": grouped(top),
+        "bottom": grouped(bottom) if bottom else "", "width": WIDTH, "height": HEIGHT,
+    }  # fmt: skip
+    return render_to_string("admin/plots/lines.html", context)

@@ -14,7 +14,8 @@ from django.utils.translation import ngettext
 
 from deliveries.models import Delivery, Lease, LogStatus, State
 from landing.models import MetTwins
-from profiles.models import ImportJob
+from profiles import brands
+from profiles.models import Brand, ImportJob
 from profiles.plots import grouped
 
 LATEST = 8
@@ -71,6 +72,8 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         counts = _counts([d.current_run_id for d in deliveries if d.current_run_id])
         context["rows"] = [_row(d, counts.get(d.current_run_id or 0, {})) for d in deliveries[:LATEST]]
         context["alerts"] += _alerts(deliveries, counts)
+    if may("profiles.view_brand"):
+        context["alerts"] += _incomplete_brands()
     if may("landing.view_mettwins"):
         context["alerts"] += _met_twins()
     if may("profiles.view_importjob"):
@@ -102,6 +105,14 @@ def _alerts(deliveries: Sequence[Delivery], counts: dict[int, dict[str, int]]) -
         if delivery.state == State.PAUSED:
             found.append(Alert(_("%(delivery)s is paused") % words, delivery_url(delivery.pk)))
     return found
+
+
+def _incomplete_brands() -> list[Alert]:
+    """Name the brands that may not be used yet."""
+    waiting = [brand for brand in Brand.objects.order_by("name")[:LOOKED_AT] if not brands.is_ready(brand)]
+    return [
+        Alert(str(brands.incomplete(brand)), _url("admin:profiles_brand_change", brand.pk), "bad") for brand in waiting
+    ]
 
 
 def _failed_imports(at: datetime) -> list[Alert]:

@@ -8,12 +8,14 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
 from django.utils.formats import localize
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
-from deliveries import explain
+from deliveries import explain, reports
 from deliveries.models import Delivery, DeliveryLog, LogStatus, Reason
+from profiles import audit
 from profiles.formulas import disarmed
 
 PAGE = 50
@@ -41,6 +43,8 @@ def export(admin: Any, request: HttpRequest, delivery: Delivery) -> HttpResponse
         raise PermissionDenied
     if delivery.current_run is None:
         return HttpResponseRedirect(reverse("admin:deliveries_delivery_workspace", args=[delivery.pk]))
+    rows = reports.waterfall(delivery.current_run).left_out
+    audit.record(audit.Action.EXPORTED, request.user, delivery, at=timezone.now(), rows=rows)
     response = StreamingHttpResponse(_csv(delivery), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="left-out-{delivery.pk}.csv"'
     return response

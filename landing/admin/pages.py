@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
@@ -18,14 +19,18 @@ from unfold.decorators import display
 
 from landing import embedding, publishing
 from landing.models import Kind, LandingPage, PageState
+from profiles import audit, own_words
 from profiles.admin_base import BaseAdmin
 from profiles.channels import Channel
+from profiles.errors import BrandIncomplete
+from profiles.models import Confirmation
 
-from . import numbers
+from . import confirmation, numbers
 from .fields import ASKS_NOTHING, FIRST_ASKED, FieldInline
 
 TONES = {PageState.DRAFT: "info", PageState.PUBLISHED: "success", PageState.CLOSED: "warning"}
 OF_A_SERVICE = (Kind.SUBSCRIPTION, Kind.UNSUBSCRIPTION)
+CONFIRMATION = ("confirmation", "confirmation_subject", "confirmation_text")
 # What the requests that people made on a page are about: it stays as it was when they made them.
 FIXED_ONCE_PUBLISHED = ("slug", "kind", "service")
 
@@ -44,6 +49,7 @@ class LandingPageForm(forms.ModelForm):
         self.instance.channel = service.channel if service else Channel.EMAIL
         if kind == Kind.SUBSCRIPTION and service and service.channel != Channel.EMAIL and found.get("double_opt_in"):
             self.add_error("double_opt_in", _("This service is not sent by email. Untick this box."))
+        self._check_confirmation(found, kind, service)
         opens, closes = found.get("opens_at"), found.get("closes_at")
         if opens and closes and closes <= opens:
             self.add_error("closes_at", _("Choose a moment after the opening."))
@@ -51,10 +57,23 @@ class LandingPageForm(forms.ModelForm):
             self.add_error("redirect_url", _("Write an address that begins with https:// or http://."))
         return found
 
+    def _check_confirmation(self, found: dict[str, Any], kind: str, service: Any) -> None:
+        """Refuse a message that could not be sent, and one that says nothing."""
+        choice = found.get("confirmation", Confirmation.NONE)
+        if choice != Confirmation.NONE and kind == Kind.PREFERENCES:
+            self.add_error("confirmation", _("This kind of page always sends its link, and no other message."))
+        elif choice != Confirmation.NONE and service and service.channel != Channel.EMAIL:
+            self.add_error("confirmation", _("This service is not sent by email: choose “No message”."))
+        subjects, texts = found.get("confirmation_subject") or {}, found.get("confirmation_text") or {}
+        for name, problems in zip(CONFIRMATION[1:], own_words.flaws(choice, subjects, texts), strict=True):
+            if problems and name in self.fields and name not in self.errors:
+                self.add_error(name, problems)
+
 
 @admin.register(LandingPage)
 class LandingPageAdmin(BaseAdmin):
     form = LandingPageForm
+    audited = True
     inlines = (FieldInline,)
     one_line_texts = ("title", "thanks_title", "confirmation_subject")
     ordering = ("name",)
@@ -64,6 +83,7 @@ class LandingPageAdmin(BaseAdmin):
     search_fields = ("name", "slug")
     change_form_outer_before_template = "admin/landing/before.html"
     change_form_outer_after_template = "admin/landing/after.html"
+    change_form_after_template = "admin/profiles/messages.html"
     fieldsets = (
         (None, {"fields": ("name", ("kind", "service"), ("brand", "slug"))}),
         (
@@ -80,6 +100,17 @@ class LandingPageAdmin(BaseAdmin):
                 "description": gettext_lazy(
                     "Once they have sent the form, and once the page is closed. If a message is on its way to confirm, "
                     "the page says so all the same."
+                ),
+            },
+        ),
+        (
+            gettext_lazy("The message afterwards"),
+            {
+                "fields": CONFIRMATION,
+                "description": gettext_lazy(
+                    "Sent each time somebody has used the page, and confirmed where that is asked for: once a day at "
+                    "most to an address. It replaces the message of the service. Subject and text count for your own "
+                    "message: plain text, a blank line begins a new paragraph."
                 ),
             },
         ),
@@ -135,6 +166,7 @@ class LandingPageAdmin(BaseAdmin):
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
         return [
+            path("message/", view(self.message_view), name="landing_message"),
             path("<int:pk>/publish/", view(self.publish_view), name="landing_publish"),
             path("<int:pk>/close/", view(self.close_view), name="landing_close"),
             *super().get_urls(),
@@ -142,6 +174,8 @@ class LandingPageAdmin(BaseAdmin):
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
         page = kwargs.get("obj")
+        context["messages_url"] = reverse("admin:landing_message") + (f"?page={page.pk}" if page else "")
+        context["messages_preview"] = confirmation.of_page(page)
         if page is not None:
             context["versions"] = list(page.versions.order_by("-number")[:50])
             context["changed"] = publishing.has_changes(page)
@@ -156,20 +190,40 @@ class LandingPageAdmin(BaseAdmin):
         """Make the draft what visitors see."""
         page = self._pressed(request, pk)
         if page is not None:
-            version = publishing.publish(page, by=request.user.get_username(), at=timezone.now())
-            self.log_change(request, page, _("Published version %(number)d.") % {"number": version.number})
-            messages.success(
-                request, _("Published. Visitors see it at %(address)s.") % {"address": page.public_address}
-            )
+            try:
+                self._publish(request, page)
+            except BrandIncomplete as error:
+                messages.error(request, str(error))
         return self._back(pk)
+
+    def _publish(self, request: HttpRequest, page: LandingPage) -> None:
+        at, before = timezone.now(), page.published.number if page.published else None
+        with transaction.atomic():
+            version = publishing.publish(page, by=request.user.get_username(), at=at)
+            audit.record(
+                audit.Action.PUBLISHED, request.user, page, at=at,
+                before={"version": before}, after={"version": version.number},
+            )  # fmt: skip
+            self.log_change(request, page, _("Published version %(number)d.") % {"number": version.number})
+        messages.success(request, _("Published. Visitors see it at %(address)s.") % {"address": page.public_address})
 
     def close_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Take no more requests on a page."""
         page = self._pressed(request, pk)
         if page is not None and publishing.close(page):
+            audit.record(audit.Action.CLOSED, request.user, page, at=timezone.now())
             self.log_change(request, page, _("Closed."))
             messages.success(request, _("Closed. Visitors are told so. You can publish it again."))
         return self._back(pk)
+
+    def message_view(self, request: HttpRequest) -> HttpResponse:
+        """Show the message of a form that somebody is filling in."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return confirmation.answer(request)
+
+    def audited_values(self, obj: LandingPage) -> dict[str, Any]:
+        return {**super().audited_values(obj), "asked": publishing.fields_of(obj)}
 
     def _pressed(self, request: HttpRequest, pk: int) -> LandingPage | None:
         """Return the page whose button was pressed; None for a mere visit, which changes nothing."""

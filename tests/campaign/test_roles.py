@@ -20,6 +20,7 @@ MATRIX = {
     "profiles.export_profile": "administrator",
     "profiles.erase_profile": "administrator",
     "profiles.change_service": "marketer administrator",
+    "profiles.view_auditevent": "administrator",
     "quarantine.view_quarantinedaddress": "viewer operator marketer administrator",
     "quarantine.add_quarantinedaddress": "operator administrator",
     "quarantine.release_quarantinedaddress": "administrator",
@@ -70,6 +71,7 @@ def pages() -> dict[str, str]:
         reverse("admin:quarantine_release", args=[entry.pk]): "administrator",
         reverse("admin:profiles_service_add"): "marketer administrator",
         reverse("admin:campaign_user_changelist"): "administrator",
+        reverse("admin:profiles_auditevent_changelist"): "administrator",
     }
 
 

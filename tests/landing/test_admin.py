@@ -45,6 +45,7 @@ def form(**changes: Any) -> dict[str, Any]:
         "name": "Garden", "kind": Kind.SUBSCRIPTION, "slug": "garden-page", "title_en": "Subscribe", "title_fr": "",
         "introduction_en": "", "introduction_fr": "", "agreement_en": "", "agreement_fr": "", "double_opt_in": "on",
         "opens_at_0": "", "opens_at_1": "", "closes_at_0": "", "closes_at_1": "", "redirect_url": "",
+        "confirmation": "none",
         "asked-TOTAL_FORMS": "0", "asked-INITIAL_FORMS": "0",
     }  # fmt: skip
     return {**data, **changes}

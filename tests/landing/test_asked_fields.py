@@ -207,6 +207,7 @@ def client() -> Client:
 def form(*rows: dict[str, Any], **changes: Any) -> dict[str, Any]:
     data: dict[str, Any] = {
         "name": "Garden", "kind": Kind.SUBSCRIPTION, "slug": "garden-page", "double_opt_in": "on",
+        "confirmation": "none",
         "asked-TOTAL_FORMS": len(rows), "asked-INITIAL_FORMS": sum("id" in row for row in rows),
     }  # fmt: skip
     for number, row in enumerate(rows):
