@@ -21,7 +21,7 @@ from typing import Any, Self, TypeVar
 from django.db import transaction
 from django.db.models import Q
 
-from . import opt_outs
+from . import opt_outs, sql
 from .blacklist import FLAGS
 from .channels import Channel
 from .errors import LiftNeedsReason, LiftRefused
@@ -65,7 +65,7 @@ class Evidence:
     def event(self, act: Act, at: datetime, **more: Any) -> ConsentEvent:
         """Return an unsaved event of this act."""
         shared = {name: getattr(self, name) for name in self.__slots__}
-        shared["user_agent"] = self.user_agent[:300]
+        shared |= {"user_agent": self.user_agent[:300], "service_name": ""}
         return ConsentEvent(act=act, at=at, **{**shared, **more})
 
 
@@ -333,9 +333,7 @@ def _lock(ids: list[int], condition: Q | None = None) -> list[int]:
 
 
 def _record(evidence: Evidence, act: Act, at: datetime, profiles: Iterable[int], **more: Any) -> None:
-    ConsentEvent.objects.bulk_create(
-        (evidence.event(act, at, profile_id=pk, **more) for pk in profiles), batch_size=1_000
-    )
+    sql.bulk_create([evidence.event(act, at, profile_id=pk, **more) for pk in profiles])
 
 
 def _of_service(service: Service) -> dict[str, Any]:
@@ -393,4 +391,4 @@ def _write_opt_outs(plan: Plan, evidence: Evidence, at: datetime) -> None:
         scope = _of_service(entry.service) if entry.service else {"channel": entry.channel}
         act = Act.UNSUBSCRIBE if entry.service else Act.OPT_OUT
         events.append(evidence.event(act, at, reason=entry.reason or evidence.reason, **who, **scope))
-    ConsentEvent.objects.bulk_create(events, batch_size=1_000)
+    sql.bulk_create(events)

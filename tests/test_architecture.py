@@ -79,6 +79,7 @@ def written(tree: ast.AST) -> set[str]:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in WRITES:
             text = ast.unparse(node.func)
             found |= {model for model in OWNERS if text.startswith(f"{model}.objects")}
+            found |= {"ConsentEvent"} if text == "sql.bulk_create" else set()
             found |= {kw.arg for kw in node.keywords if kw.arg in OWNERS}
         if isinstance(node, ast.Assign):
             targets = [t for t in node.targets if isinstance(t, ast.Attribute)]
