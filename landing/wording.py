@@ -73,7 +73,7 @@ def outcome(page: LandingPage, content: Content) -> Outcome:
         return replace(usual, title=own_title or usual.title)
     if page.is_opt_out:
         return Outcome(own_title or usual.title, own, _("A message already leaving may still arrive."))
-    return Outcome(own_title or usual.title, own, usual.text if usual.advice else "")
+    return replace(usual, title=own_title or usual.title, text=f"{own}\n\n{usual.text}" if usual.advice else own)
 
 
 def closed(page: LandingPage, content: Content) -> str:

@@ -18,8 +18,22 @@ DARK_CARD, DARK_INK = "#1e2124", "#e8eaec"
 def looks_of(brand: Brand) -> Sequence[SafeString]:
     """Return a public page of a brand, drawn small, in light and in dark."""
     found, logo = look(brand.color, brand.page_color), brand.logo_path
-    light = {"title": _("In light"), "colors": found.light, "card": LIGHT_CARD, "text": LIGHT_INK, "on": "#fff"}
-    dark = {"title": _("In dark"), "colors": found.dark, "card": DARK_CARD, "text": DARK_INK, "on": "#14171a"}
+    light = {
+        "title": _("In light"),
+        "colors": found.light,
+        "card": LIGHT_CARD,
+        "text": LIGHT_INK,
+        "on": "#fff",
+        "plate": "",
+    }
+    dark = {
+        "title": _("In dark"),
+        "colors": found.dark,
+        "card": DARK_CARD,
+        "text": DARK_INK,
+        "on": "#14171a",
+        "plate": "#fff",
+    }
     return [
         render_to_string("admin/landing/look.html", {"brand": brand, "logo": logo, **side}) for side in (light, dark)
     ]

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from unfold.decorators import display
@@ -38,7 +39,7 @@ class MetTwinsAdmin(BaseAdmin):
     list_filter = (SeenFilter,)
     list_select_related = ("page",)
     actions = ("looked_at_action",)
-    fields = ("received", "page", "progress")
+    fields = ("received", "page", "looked_at")
     change_form_outer_after_template = "admin/landing/met_twins.html"
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
@@ -50,8 +51,8 @@ class MetTwinsAdmin(BaseAdmin):
         return super().get_queryset(request).annotate(**names)
 
     @admin.display(description=gettext_lazy("When"))
-    def received(self, met: MetTwins) -> Any:
-        return met.at
+    def received(self, met: MetTwins) -> str:
+        return date_format(timezone.localtime(met.at), "DATETIME_FORMAT")
 
     @admin.display(description=gettext_lazy("Profile taken, the oldest"))
     def taken(self, met: Any) -> str:
@@ -65,6 +66,10 @@ class MetTwinsAdmin(BaseAdmin):
     @display(description=gettext_lazy("state"), label={"new": "warning", "seen": "success"})
     def progress(self, met: MetTwins) -> tuple[str, str]:
         return ("seen", _("Looked at")) if met.seen_at else ("new", _("To look at"))
+
+    @admin.display(description=gettext_lazy("state"))
+    def looked_at(self, met: MetTwins) -> str:
+        return self.progress(met)[1]
 
     @admin.action(description=gettext_lazy("Looked at"), permissions=["look"])
     def looked_at_action(self, request: HttpRequest, queryset: QuerySet[MetTwins]) -> None:

@@ -117,7 +117,7 @@ class LandingPageAdmin(BaseAdmin):
         (
             gettext_lazy("When"),
             {
-                "fields": (("opens_at", "closes_at"), "redirect_url"),
+                "fields": ("opens_at", "closes_at", "redirect_url"),
                 "description": gettext_lazy("This counts as soon as it is saved, without publishing again."),
             },
         ),

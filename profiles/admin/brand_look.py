@@ -28,18 +28,18 @@ class LookForm(forms.ModelForm):
     """The form of a brand, with its logo, which is kept apart, and a box: a colour picker is never empty."""
 
     own_page_color = forms.BooleanField(
-        label=gettext_lazy("a colour behind public pages"), required=False, widget=UnfoldBooleanWidget,
+        label=gettext_lazy("A colour behind public pages"), required=False, widget=UnfoldBooleanWidget,
         help_text=gettext_lazy("Unticked: a quiet grey."),
     )  # fmt: skip
     logo = forms.FileField(
-        label=gettext_lazy("logo"), required=False,
+        label=gettext_lazy("Logo"), required=False,
         widget=UnfoldAdminFileFieldWidget(attrs={"accept": "image/png,image/jpeg,image/webp,image/gif"}),
         help_text=gettext_lazy(
             "PNG, JPEG, WebP or GIF, at most 200 KB. It stands above public pages and confirmations in place of the "
             "name, which is read to those who do not see it."
         ),
     )  # fmt: skip
-    remove_logo = forms.BooleanField(label=gettext_lazy("remove the logo"), required=False, widget=UnfoldBooleanWidget)
+    remove_logo = forms.BooleanField(label=gettext_lazy("Remove the logo"), required=False, widget=UnfoldBooleanWidget)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
