@@ -34,6 +34,7 @@ GROUPS: tuple[tuple[Promise, tuple[tuple[str, str, Promise | None], ...]], ...] 
         (
             ("landing.LandingPage", "web", None),
             ("landing.PendingOptIn", "pending_actions", None),
+            ("landing.OptOutBurst", "smart_toy", None),
             ("landing.MetTwins", "group", None),
             ("profiles.Service", "newspaper", None),
             ("profiles.Brand", "palette", None),

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from deliveries.models import Delivery, Lease, LogStatus, State
-from landing.models import MetTwins
+from landing.models import MetTwins, OptOutBurst
 from profiles import brands
 from profiles.models import Brand, ImportJob
 from profiles.plots import grouped
@@ -76,6 +76,8 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         context["alerts"] += _incomplete_brands()
     if may("landing.view_mettwins"):
         context["alerts"] += _met_twins()
+    if may("landing.view_optoutburst"):
+        context["alerts"] += _bursts()
     if may("profiles.view_importjob"):
         context["alerts"] += _failed_imports(timezone.now())
     return context
@@ -113,6 +115,20 @@ def _incomplete_brands() -> list[Alert]:
     return [
         Alert(str(brands.incomplete(brand)), _url("admin:profiles_brand_change", brand.pk), "bad") for brand in waiting
     ]
+
+
+def _bursts() -> list[Alert]:
+    """Name the opt-outs that machines may have made, and that nobody has decided about. One query."""
+    found = []
+    for burst in OptOutBurst.objects.filter(state=OptOutBurst.State.NEW).order_by("-pk")[:5]:
+        told = ngettext(
+            "%(delivery)s: %(n)s person at %(domain)s opted out within seconds. A machine may have pressed the links",
+            "%(delivery)s: %(n)s people at %(domain)s opted out within seconds. A machine may have pressed the links",
+            burst.people,
+        )
+        words = {"delivery": burst.delivery_name, "n": grouped(burst.people), "domain": burst.domain}
+        found.append(Alert(told % words, _url("admin:landing_optoutburst_change", burst.pk), "bad"))
+    return found
 
 
 def _failed_imports(at: datetime) -> list[Alert]:

@@ -30,6 +30,8 @@ MATRIX = {
     "deliveries.send_delivery": "marketer administrator",
     "landing.change_landingpage": "marketer administrator",
     "landing.change_mettwins": "operator administrator",
+    "landing.view_optoutburst": "viewer operator marketer administrator",
+    "landing.restore_optoutburst": "administrator",
     "campaign.change_user": "administrator",
     "auth.change_group": "administrator",
 }
