@@ -141,6 +141,7 @@ CELERY_BEAT_SCHEDULE = {
     "imports": {"task": "profiles.tasks.resume_imports", "schedule": _RING},
     "seal-ledger": {"task": "profiles.tasks.seal_ledger", "schedule": schedule(timedelta(minutes=1))},
     "blank-visitors": {"task": "profiles.tasks.blank_visitors", "schedule": schedule(timedelta(hours=1))},
+    "count-subscribers": {"task": "profiles.tasks.count_subscribers", "schedule": schedule(timedelta(hours=6))},
     "expire-subscriptions": {"task": "profiles.tasks.expire_subscriptions", "schedule": schedule(timedelta(hours=1))},
     "purge-requests": {"task": "landing.tasks.purge_requests", "schedule": schedule(timedelta(hours=1))},
     "watch-bursts": {"task": "landing.tasks.watch_bursts", "schedule": schedule(timedelta(minutes=1))},

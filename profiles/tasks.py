@@ -4,13 +4,19 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from . import consent, imports, seals
+from . import consent, growth, imports, seals
 from .models import ImportJob
 
 
 @shared_task
 def expire_subscriptions() -> None:
     consent.expire_subscriptions(timezone.now())
+
+
+@shared_task
+def count_subscribers() -> None:
+    """Count the subscribers of every service, for the pages of those that have too many to count at once."""
+    growth.count_all(timezone.now())
 
 
 @shared_task

@@ -1,5 +1,6 @@
 """In production a brand that does not say who writes invites nobody and sends nothing to sell."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import override
 
 from deliveries import control, sending
 from deliveries.errors import NotReady
@@ -21,6 +23,12 @@ from tests.factories import BrandFactory, DeliveryFactory, LandingPageFactory, S
 
 pytestmark = pytest.mark.django_db
 COMPLETE = {"privacy_notice": {"fr": "Nous gardons votre adresse."}}
+
+
+@pytest.fixture(autouse=True)
+def _in_english() -> Iterator[None]:
+    with override("en"):
+        yield
 
 
 @pytest.fixture
