@@ -1,12 +1,15 @@
 """How often pages are opened, sent and confirmed: counted once, by whoever folds, and in nobody's way."""
 
 import re
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.core.cache import cache, caches
-from django.db import DatabaseError
+from django.db import DatabaseError, connections, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -191,3 +194,50 @@ def test_nothing_is_confirmed_on_a_page_to_leave_and_a_draft_has_no_numbers(clie
     assert "Times opened, day by day" in leaving
     assert "Requests confirmed, day by day" not in leaving
     assert "The last 30 days" not in shown(client, LandingPageFactory())
+
+
+# -- at the same moment --------------------------------------------------------------------------------------------
+
+
+def together(work: Callable[[], object], workers: int = 4) -> None:
+    """Do the same at the same moment in several threads, each with a connection of its own."""
+    start = threading.Barrier(workers)
+
+    def run() -> None:
+        try:
+            start.wait(timeout=30)
+            work()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(workers) as pool:
+        for done in [pool.submit(run) for _n in range(workers)]:
+            done.result(timeout=60)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_counted_by_several_workers_at_once_is_counted_fully() -> None:
+    page, now = published(), timezone.now()
+
+    def confirm_ten() -> None:
+        for _n in range(10):
+            with transaction.atomic():
+                counting.add(Counted.CONFIRM, page.pk, at=now)
+
+    together(confirm_ten)
+    assert number(Counted.CONFIRM, page.pk) == 40
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_openings_at_the_same_moment_are_all_counted_and_folded_once() -> None:
+    page, now = published(), timezone.now()
+    Count.objects.create(kind=Counted.VIEW, subject=page.pk, day=counting.day_of(now), number=5)
+
+    def open_ten() -> None:
+        for _n in range(10):
+            counting.seen(Counted.VIEW, page.pk, at=now)
+
+    together(open_ten)
+    together(lambda: counting.fold(now))
+    assert number(Counted.VIEW, page.pk) == 45
