@@ -65,9 +65,9 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one entry changed: how many people were opted out, whether it is kept for later, a lift that is not done."""
+    """What one entry changed: who was opted out, whether it is kept for later, and a lift that was not done."""
 
-    people: int = 0
+    people: Sequence[int] = ()
     kept: bool = False
     lift_ignored: bool = False
 
@@ -127,8 +127,8 @@ def work_out(entries: Sequence[AddressOptOut], known: Known) -> Plan:
         fresh = [mark for mark in marks if mark not in known.done]
         known.done.update(fresh)
         new.update(dict.fromkeys(fresh, entry))
-        people = sum(mark.profile > 0 for mark in fresh)
-        outcomes.append(Outcome(people=people, kept=people < len(fresh)))
+        people = [mark.profile for mark in fresh if mark.profile]
+        outcomes.append(Outcome(people=people, kept=len(people) < len(fresh)))
     return Plan(outcomes, new)
 
 

@@ -207,7 +207,7 @@ def _receive(form: UploadForm, user: Any) -> ImportJob | None:
         form.add_error("file", str(error))
         return None
     try:
-        imports.preview(imports.sheet_of(job), keep_invalid=job.keep_invalid)
+        imports.preview(imports.sheet_of(job), keep_invalid=job.keep_invalid, at=timezone.now())
     except ImportRefused as error:
         form.add_error("file", str(error))
         imports.give_up(job.pk)
@@ -220,7 +220,7 @@ def _preview(job: ImportJob) -> dict[str, Any]:
     if job.state not in WITH_PREVIEW:
         return {}
     try:
-        return {"preview": imports.preview(imports.sheet_of(job), keep_invalid=job.keep_invalid)}
+        return {"preview": imports.preview(imports.sheet_of(job), keep_invalid=job.keep_invalid, at=timezone.now())}
     except ImportRefused:
         return {}  # the worker says the same, and writes it down
 

@@ -1,4 +1,4 @@
-"""Import people from CSV files: in batches that survive a kill, and never lifting an opt-out.
+"""Import people, or only opt-outs, from CSV files: in batches that survive a kill, and never lifting an opt-out.
 
     job = receive(file, name="people.csv", options=Options(provenance="Fair of May", basis="consent"), at=now)
     check(job.pk, clock=timezone.now)      what it would do: counts on the job, an ImportNote per error and remark
@@ -7,16 +7,17 @@
 
 files    bytes to records            columns  the header              lines    cells to what they say about a person
 people   the rules, in memory        store    the database            scratch  the memory of a dry run
-jobs     states, leases, batches     words    codes to sentences        preview  the first lines, as understood
+jobs     states, leases              words    codes to sentences      preview  the first lines, as understood
+batches  people, or only opt-outs    opt_out_lines                    cells to the opt-outs that they ask for
 """
 
-from .columns import KNOWN
+from .columns import KNOWN, OPT_OUTS
 from .files import Sheet
 from .jobs import Options, check, confirm, give_up, receive, resume, run, sheet_of, stop, waiting
 from .preview import Preview, preview
-from .words import CODES, note_words, refusal, unpacked
+from .words import CODES, LIFTS, count_words, note_words, refusal, unpacked
 
 __all__ = [
-    "CODES", "KNOWN", "Options", "Preview", "Sheet", "check", "confirm", "give_up", "note_words", "preview", "receive",
-    "refusal", "resume", "run", "sheet_of", "stop", "unpacked", "waiting",
+    "CODES", "KNOWN", "LIFTS", "OPT_OUTS", "Options", "Preview", "Sheet", "check", "confirm", "count_words", "give_up",
+    "note_words", "preview", "receive", "refusal", "resume", "run", "sheet_of", "stop", "unpacked", "waiting",
 ]  # fmt: skip

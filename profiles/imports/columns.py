@@ -1,13 +1,17 @@
-"""The columns of a file of people: their names, in any order, and what else they may be called.
+"""The columns of a file: their names, in any order, and what else they may be called.
 
-external_id, first_name, last_name, email, mobile_phone, postal_address, language, country, birth_date, time_zone,
-blacklisted, blacklisted_<channel>, and attributes.<name> for whatever else is known about a person.
+PEOPLE     external_id, first_name, last_name, email, mobile_phone, postal_address, language, country, birth_date,
+           time_zone, blacklisted, blacklisted_<channel>, attributes.<name> for whatever else is known about a person
+OPT_OUTS   email, mobile_phone, postal_address, or address for an email address or a number; channel or
+           blacklisted, blacklisted_<channel>; service, date, reason. Other columns about people are not read.
+
 Case, accents, blanks, hyphens and underscores in a header do not matter.
 """
 
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from profiles.addresses import search_text
 from profiles.blacklist import FLAGS
@@ -28,6 +32,7 @@ FLAG_COLUMNS: Mapping[str, Channel | None] = {name: channel for channel, name in
 KNOWN = (EXTERNAL_ID, *NAMES, *ADDRESSES, "language", "country", "birth_date", "time_zone", *FLAG_COLUMNS)
 ATTRIBUTE = "attributes."
 MAX_COLUMNS = 200
+ADDRESS, CHANNEL, SERVICE, DATE, REASON = "address", "channel", "service", "date", "reason"
 
 _ALIASES = {
     EXTERNAL_ID: ("identifiant", "id", "id_externe", "reference", "ref"),
@@ -49,14 +54,47 @@ _ALIASES = {
     "blacklisted_direct_mail": ("ne_plus_contacter_par_courrier",),
     "blacklisted_phone": ("ne_plus_contacter_par_telephone",),
 }  # fmt: skip
-_BY_ALIAS = {alias: name for name, aliases in _ALIASES.items() for alias in (name, *aliases)}
+_OPT_OUT_ALIASES = {
+    ADDRESS: ("adresse", "contact", "email_ou_mobile", "email_or_mobile"),
+    CHANNEL: ("scope", "canal", "portee"),
+    SERVICE: ("list", "liste", "newsletter", "lettre", "lettre_d_information", "abonnement", "subscription"),
+    DATE: ("date_of_opt_out", "opt_out_date", "opted_out_at", "opted_out_on", "unsubscribed_at", "unsubscribe_date",
+           "unsub_time", "optout_time", "date_d_opposition", "date_de_desinscription", "date_de_desabonnement",
+           "desinscription", "desinscrit_le", "desabonne_le"),
+    REASON: ("raison", "motif", "comment", "commentaire", "unsub_reason", "unsubscribe_reason"),
+}  # fmt: skip
+
+
+def _by_alias(names: Mapping[str, Iterable[str]]) -> dict[str, str]:
+    return {alias: name for name, aliases in names.items() for alias in (name, *aliases)}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What a file may hold: its columns, and those of which it needs one."""
+
+    by_alias: Mapping[str, str]
+    known: tuple[str, ...]
+    needs: tuple[str, ...]
+    needless: str  # the refusal of a file that has none of them
+    unknown: str  # the refusal of a file that has no column at all that is known
+
+
+PEOPLE = Table(_by_alias(_ALIASES), KNOWN, (EXTERNAL_ID, EMAIL), "no_identity", "no_known_column")
+OPT_OUTS = Table(
+    {**_by_alias(_ALIASES), **_by_alias(_OPT_OUT_ALIASES)},
+    (*ADDRESSES, ADDRESS, CHANNEL, *FLAG_COLUMNS, SERVICE, DATE, REASON, "country"),
+    (*ADDRESSES, ADDRESS),
+    "no_address_column",
+    "no_opt_out_column",
+)
 _ATTRIBUTE = re.compile(r"(?:attributes?|attributs?)\.(.*)", re.IGNORECASE | re.DOTALL)
 _ATTRIBUTE_NAME = re.compile(r"[\w-]{1,50}")
 
 Columns = tuple[str, ...]
 
 
-def read_header(cells: Iterable[str]) -> Columns:
+def read_header(cells: Iterable[str], table: Table = PEOPLE) -> Columns:
     """Return the name of each column. Raise ImportRefused for one that is unknown, unnamed or there twice."""
     titles = [unicodedata.normalize("NFC", cell.strip(" \t\r\n\ufeff\u00a0")) for cell in cells]
     while titles and not titles[-1]:
@@ -65,23 +103,28 @@ def read_header(cells: Iterable[str]) -> Columns:
         raise refusal("empty")
     if len(titles) > MAX_COLUMNS:
         raise refusal("too_many_columns", limit=MAX_COLUMNS)
-    names = [_name(title) for title in titles]
+    names = [_name(title, table) for title in titles]
     if not any(names):
-        raise refusal("no_known_column", value=titles[0][:100])
+        raise refusal(table.unknown, value=titles[0][:100])
     for position, (title, name) in enumerate(zip(titles, names, strict=True), 1):
         if not title:
             raise refusal("unnamed_column", position=position)
         if name is None:
             code = "bad_attribute" if _ATTRIBUTE.match(title) else "unknown_column"
-            raise refusal(code, position=position, value=title[:100], known=", ".join((*KNOWN, ATTRIBUTE + "…")))
+            raise refusal(code, position=position, value=title[:100], known=", ".join((*table.known, ATTRIBUTE + "…")))
         if name in names[: position - 1]:
             raise refusal("duplicate_column", position=position, value=title[:100])
-    if EXTERNAL_ID not in names and EMAIL not in names:
-        raise refusal("no_identity")
+    if not any(name in names for name in table.needs):
+        raise refusal(table.needless)
     return tuple(name for name in names if name)
 
 
-def _name(title: str) -> str | None:
+def _name(title: str, table: Table) -> str | None:
     if found := _ATTRIBUTE.match(title):
         return ATTRIBUTE + found[1] if _ATTRIBUTE_NAME.fullmatch(found[1]) else None
-    return _BY_ALIAS.get("_".join(re.findall(r"[a-z0-9]+", search_text(title))))
+    return table.by_alias.get(plain(title))
+
+
+def plain(text: str) -> str:
+    """Return a word as it is compared: without case, accents, blanks, hyphens."""
+    return "_".join(re.findall(r"[a-z0-9]+", search_text(text)))

@@ -1,4 +1,4 @@
-"""Read a CSV file of people line by line, whatever its size: its bytes, its characters, its records.
+"""Read a CSV file line by line, whatever its size: its bytes, its characters, its records.
 
     sheet = Sheet.open(path)            the header is read; ImportRefused if it cannot be
     sheet.survey()                      the whole file is read once: how many lines; ImportRefused if it cannot be
@@ -19,7 +19,7 @@ from typing import IO
 
 from django.conf import settings
 
-from .columns import Columns, read_header
+from .columns import PEOPLE, Columns, Table, read_header
 from .words import refusal
 
 CHUNK = 1 << 20
@@ -50,9 +50,10 @@ class Sheet:
     encoding: str
     delimiter: str
     columns: Columns
+    table: Table = PEOPLE
 
     @classmethod
-    def open(cls, path: Path) -> "Sheet":
+    def open(cls, path: Path, table: Table = PEOPLE) -> "Sheet":
         """Read the header, and find the encoding and the delimiter. Raise ImportRefused."""
         try:
             size = path.stat().st_size
@@ -70,10 +71,10 @@ class Sheet:
             line, header = next(row for row in _split(_lines(stream), delimiter) if row[1] != [])
         if header is None:
             raise refusal("open_quote", line=line)
-        return cls(path, encoding, delimiter, read_header(header))
+        return cls(path, encoding, delimiter, read_header(header, table), table)
 
     def survey(self) -> int:
-        """Read the whole file once and return how many people it holds. Raise ImportRefused."""
+        """Read the whole file once and return how many lines it holds. Raise ImportRefused."""
         total = sum(1 for _ in self.records())
         if not total:
             raise refusal("no_lines")

@@ -28,17 +28,17 @@ from profiles.consent import Evidence
 from profiles.errors import ImportRefused
 from profiles.models import ImportJob, ImportNote, Service, Source
 
-from . import store
+from . import batches
+from .batches import Done
+from .columns import OPT_OUTS, PEOPLE
 from .files import Record, Sheet
-from .lines import Note, PersonLine, read_lines
-from .people import Counts, apply_consent, apply_data, count_notes
-from .scratch import Scratch
+from .lines import Note
+from .people import Counts
 from .words import packed, refusal
 
 State = ImportJob.State
 Clock = Callable[[], datetime]
 ATTEMPTS = 3  # of a batch that another writer got in the way of
-MAX_BATCH = 5_000
 NOTES_DELETED = 5_000
 _COUNTS = tuple(asdict(Counts()))
 
@@ -52,7 +52,8 @@ class Options:
     """What is asked of an import besides its file."""
 
     provenance: str
-    basis: str
+    basis: str = ""
+    only_opt_outs: bool = False  # `service` is then the one to leave, and nobody is written to: no basis is needed
     service: Service | None = None
     keep_invalid: bool = False
     by: Any = None
@@ -60,8 +61,10 @@ class Options:
 
 def receive(file: "File[bytes]", *, name: str, options: Options, state: State = State.UPLOADED, owner: str = "",
             at: datetime) -> ImportJob:  # fmt: skip
-    """Store a file to import and return its job. Raise ImportRefused without provenance or basis."""
-    if not (options.provenance.strip() and options.basis.strip()):
+    """Store a file to import and return its job. Raise ImportRefused without provenance or, for people, basis."""
+    if options.only_opt_outs and not options.provenance.strip():
+        raise refusal("no_source")
+    if not (options.only_opt_outs or (options.provenance.strip() and options.basis.strip())):
         raise refusal("no_provenance")
     if file.size > settings.IMPORT_MAX_BYTES:
         raise refusal("too_big", limit=settings.IMPORT_MAX_BYTES)
@@ -72,6 +75,7 @@ def receive(file: "File[bytes]", *, name: str, options: Options, state: State = 
         state=state, owner=owner, expires_at=at + settings.LEASE_TIME if owner else None, file_name=name[:200],
         file_digest=sha.hexdigest(), service=options.service, provenance=options.provenance.strip()[:300],
         basis=options.basis.strip()[:300], keep_invalid=options.keep_invalid, by=options.by,
+        only_opt_outs=options.only_opt_outs,
     )  # fmt: skip
     # The name that it had may say who is in it, or not be a name of a file here.
     job.file.save(f"{uuid.uuid4().hex}.csv", file, save=False)
@@ -90,9 +94,9 @@ def check(job_id: int, *, clock: Clock, owner: str = "") -> None:
         _forget_notes(job)
         worker.update(total=sheet.survey(), upto=0, **dict.fromkeys(_COUNTS, 0))
         job.refresh_from_db()
-        with Scratch() as scratch:
-            for records in _batches(sheet, upto=0):
-                worker.check_batch(scratch, records, sheet)
+        with batches.memory_of(job) as memory:
+            for records in _batches(job, sheet, upto=0):
+                worker.check_batch(memory, records, sheet)
         worker.update(state=State.CHECKED, owner="", expires_at=None)
 
 
@@ -108,7 +112,7 @@ def run(job_id: int, *, clock: Clock, budget: timedelta | None = None, owner: st
             worker.begin(sheet_of(job).survey())
         if job.upto < job.total:
             sheet = sheet_of(job)
-            for records in _batches(sheet, upto=job.upto):
+            for records in _batches(job, sheet, upto=job.upto):
                 worker.run_batch(records, sheet)
                 if until and clock() >= until and job.upto < job.total:
                     worker.update(owner="", expires_at=None)
@@ -191,7 +195,7 @@ class Worker:
         _forget_notes(job)
         with transaction.atomic():
             self.update(started_at=at, total=total)
-            reason = f"{job.provenance} – {job.basis}"
+            reason = " – ".join(text for text in (job.provenance, job.basis) if text)
             consent.state_provenance(reason, evidence=self.evidence, at=at, service=job.service)
         job.started_at, job.total = at, total
 
@@ -210,38 +214,26 @@ class Worker:
     def _run_batch(self, records: list[Record], sheet: Sheet) -> Counts:
         job, at = self.job, self.clock()
         self.update(expires_at=at + settings.LEASE_TIME)  # and lock it: a late worker waits here, and then leaves
-        lines = read_lines(records, sheet.columns, keep_invalid=job.keep_invalid)
-        people = store.load(lines, service=job.service, at=at)
-        steps = apply_data(lines, people, keep_invalid=job.keep_invalid)
-        counts = Counts()
-        apply_consent(steps, store.facts(people, steps, at=at), service=job.service_id, counts=counts)
-        store.save(people, service=job.service, evidence=self.evidence, at=at)
-        self._note(lines, counts)
-        return counts
+        done = batches.run(job, sheet, records, evidence=self.evidence, at=at)
+        self._note(done)
+        return done.counts
 
-    def check_batch(self, scratch: Scratch, records: list[Record], sheet: Sheet) -> None:
+    def check_batch(self, memory: Any, records: list[Record], sheet: Sheet) -> None:
         """Do what `run_batch` does, but write only the report."""
-        job, at = self.job, self.clock()
-        lines = read_lines(records, sheet.columns, keep_invalid=job.keep_invalid)
-        people = scratch.load(lines, service=job.service, at=at)
-        steps = apply_data(lines, people, keep_invalid=job.keep_invalid)
-        counts = Counts()
-        facts = store.facts(people, steps, at=at, lock=False)
-        apply_consent(steps, facts, service=job.service_id, counts=counts)
-        scratch.save(people)
+        job = self.job
+        done = batches.check(memory, job, sheet, records, at=self.clock())
         with transaction.atomic():
             self.update(expires_at=self.clock() + settings.LEASE_TIME)
-            self._note(lines, counts)
-        job.upto += counts.lines
+            self._note(done)
+        job.upto += done.counts.lines
 
-    def _note(self, lines: list[PersonLine], counts: Counts) -> None:
+    def _note(self, done: Done) -> None:
         """Write the notes of a batch and move the checkpoint."""
-        count_notes(lines, counts)
         ImportNote.objects.bulk_create(
-            [_row(self.job, note) for line in lines for note in line.notes], batch_size=1_000
+            [_row(self.job, note) for line in done.lines for note in line.notes], batch_size=1_000
         )
-        more = {name: F(name) + number for name, number in asdict(counts).items()}
-        self.update(upto=F("upto") + counts.lines, **more)
+        more = {name: F(name) + number for name, number in asdict(done.counts).items()}
+        self.update(upto=F("upto") + done.counts.lines, **more)
 
 
 def _row(job: ImportJob, note: Note) -> ImportNote:
@@ -283,12 +275,12 @@ def sheet_of(job: ImportJob) -> Sheet:
     """Return the file of a job, its header read. Raise ImportRefused."""
     if not job.file:
         raise refusal("missing")
-    return Sheet.open(Path(job.file.path))
+    return Sheet.open(Path(job.file.path), OPT_OUTS if job.only_opt_outs else PEOPLE)
 
 
-def _batches(sheet: Sheet, *, upto: int) -> Iterator[list[Record]]:
+def _batches(job: ImportJob, sheet: Sheet, *, upto: int) -> Iterator[list[Record]]:
     records = islice(sheet.records(), upto, None)
-    size = max(1, min(settings.IMPORT_BATCH, MAX_BATCH))
+    size = batches.size_of(job, settings.IMPORT_BATCH)
     while batch := list(islice(records, size)):
         yield batch
 

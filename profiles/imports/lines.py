@@ -47,17 +47,10 @@ class Note:
 
 
 @dataclass(slots=True)
-class PersonLine:
-    """What one line says about a person, or why it cannot be read (`notes` then holds errors)."""
+class Line:
+    """One line of a file, and what there is to say about it."""
 
     line: int
-    external_id: str = ""
-    email: ReadAddress | None = None
-    email_digest: bytes = b""
-    values: dict[str, str | date] = field(default_factory=dict)
-    attributes: dict[str, str] = field(default_factory=dict)
-    addresses: dict[str, str] = field(default_factory=dict)  # by column, as typed; the email is above
-    flags: dict[str, bool] = field(default_factory=dict)  # by column
     notes: list[Note] = field(default_factory=list)
 
     def is_refused(self) -> bool:
@@ -65,6 +58,19 @@ class PersonLine:
 
     def note(self, level: ImportNote.Level, code: str, column: str = "", value: str = "") -> None:
         self.notes.append(Note(self.line, level, code, column[:100], printable(value)))
+
+
+@dataclass(slots=True)
+class PersonLine(Line):
+    """What one line says about a person, or why it cannot be read (`notes` then holds errors)."""
+
+    external_id: str = ""
+    email: ReadAddress | None = None
+    email_digest: bytes = b""
+    values: dict[str, str | date] = field(default_factory=dict)
+    attributes: dict[str, str] = field(default_factory=dict)
+    addresses: dict[str, str] = field(default_factory=dict)  # by column, as typed; the email is above
+    flags: dict[str, bool] = field(default_factory=dict)  # by column
 
 
 def read_lines(records: Iterable[Record], columns: Columns, *, keep_invalid: bool) -> list[PersonLine]:
@@ -76,7 +82,12 @@ def printable(text: str) -> str:
     return text.replace("\x00", "�")[:MAX_VALUE].encode("utf-8", "replace").decode()
 
 
-def check_address(line: PersonLine, column: str, found: ReadAddress, *, keep_invalid: bool) -> bool:
+def text_of(cell: str) -> str:
+    """Return what a cell says: without blanks around it, and without the apostrophe that disarmed a formula."""
+    return restored(cell.strip(" \t\r\n\u00a0\ufeff"))
+
+
+def check_address(line: Line, column: str, found: ReadAddress, *, keep_invalid: bool) -> bool:
     """Note the flaw of an address; return whether the address is to be stored all the same."""
     if found.flaw is not None:
         line.note(REMARK if keep_invalid else ERROR, found.flaw.value, column, found.value)
@@ -89,7 +100,7 @@ def _read(record: Record, columns: Columns, keep_invalid: bool) -> PersonLine:
         line.note(ERROR, record.flaw)
         return line
     for column, cell in zip(columns, record.cells, strict=True):
-        if text := restored(cell.strip(" \t\r\n\u00a0\ufeff")):
+        if text := text_of(cell):
             _take(line, column, text, keep_invalid)
     if not line.external_id and line.email is None and not line.is_refused():
         line.note(ERROR, "nobody")
@@ -109,19 +120,21 @@ def _take(line: PersonLine, column: str, text: str, keep_invalid: bool) -> None:
     elif column in ADDRESSES:
         line.addresses[column] = text
     elif column in FLAG_COLUMNS:
-        _take_flag(line, column, text)
+        if (yes := read_flag(line, column, text)) is not None:
+            line.flags[column] = yes
     elif column.startswith(ATTRIBUTE):
         line.attributes[column.removeprefix(ATTRIBUTE)] = text
     else:
         _take_value(line, column, text)
 
 
-def _take_flag(line: PersonLine, column: str, text: str) -> None:
+def read_flag(line: Line, column: str, text: str) -> bool | None:
+    """Return whether a cell says yes or no; None, with an error, if neither."""
     word = text.casefold()
     if word in _YES or word in _NO:
-        line.flags[column] = word in _YES
-    else:
-        line.note(ERROR, "bad_flag", column, text)
+        return word in _YES
+    line.note(ERROR, "bad_flag", column, text)
+    return None
 
 
 def _take_value(line: PersonLine, column: str, text: str) -> None:
@@ -142,7 +155,7 @@ def _language(text: str) -> str | None:
     return code if _LANGUAGE.fullmatch(code) else None
 
 
-def _country(text: str) -> str | None:
+def read_country(text: str) -> str | None:
     code = text.upper()
     return code if code in _COUNTRIES else None
 
@@ -165,7 +178,7 @@ _READERS = {
     "first_name": _name,
     "last_name": _name,
     "language": _language,
-    "country": _country,
+    "country": read_country,
     "time_zone": _time_zone,
     "birth_date": _birth_date,
 }

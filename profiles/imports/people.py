@@ -27,7 +27,7 @@ from profiles.digests import digest
 from profiles.models import ErasedOptOut
 
 from .columns import ADDRESSES, EMAIL, EXTERNAL_ID
-from .lines import ERROR, REMARK, PersonLine, check_address
+from .lines import ERROR, REMARK, Line, PersonLine, check_address
 
 
 @dataclass(slots=True)
@@ -172,7 +172,7 @@ def apply_consent(steps: Iterable[Step], facts: Facts, *, service: int | None, c
         counts.unchanged += not step.changed and not step.created
 
 
-def count_notes(lines: Iterable[PersonLine], counts: Counts) -> None:
+def count_notes(lines: Iterable[Line], counts: Counts) -> None:
     """Count refused lines and remarks. A refused line has no remarks: it was not applied."""
     for line in lines:
         if line.is_refused():

@@ -1,8 +1,8 @@
-"""The first people of a file, as they are understood, before anything is looked up or changed."""
+"""The first lines of a file, as they are understood, before anybody is looked up or changed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from itertools import islice
 
 from django.conf import settings
@@ -10,10 +10,13 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from profiles.addresses import read
+from profiles.blacklist import FLAGS
+from profiles.channels import Channel
 
-from .columns import ADDRESSES, ATTRIBUTE, EMAIL, EXTERNAL_ID, FLAG_COLUMNS, Columns
-from .files import Sheet
-from .lines import ERROR, PersonLine, check_address, read_lines
+from .columns import ADDRESSES, ATTRIBUTE, EMAIL, EXTERNAL_ID, FLAG_COLUMNS, OPT_OUTS, Columns
+from .files import Record, Sheet
+from .lines import ERROR, PersonLine, check_address, printable, read_lines, text_of
+from .opt_out_lines import OptOutLine, read_opt_outs, services_by_name
 from .words import Words, note_words
 
 
@@ -32,10 +35,27 @@ class Preview:
     rows: Sequence[Row]
 
 
-def preview(sheet: Sheet, *, keep_invalid: bool, rows: int = 5) -> Preview:
+def preview(sheet: Sheet, *, keep_invalid: bool, at: datetime, rows: int = 5) -> Preview:
     """Return the first lines. Raise ImportRefused where quotation marks go wrong that early."""
-    lines = read_lines(islice(sheet.records(), rows), sheet.columns, keep_invalid=keep_invalid)
-    return Preview(sheet.columns, [_row(line, sheet.columns, keep_invalid) for line in lines])
+    records, columns = list(islice(sheet.records(), rows)), sheet.columns
+    if sheet.table is OPT_OUTS:
+        found = read_opt_outs(records, columns, services=services_by_name(), today=at.date())
+        shown = [_opt_out_row(line, record, columns) for line, record in zip(found, records, strict=True)]
+        return Preview(columns, shown)
+    lines = read_lines(records, columns, keep_invalid=keep_invalid)
+    return Preview(columns, [_row(line, columns, keep_invalid) for line in lines])
+
+
+def _opt_out_row(line: OptOutLine, record: Record, columns: Columns) -> Row:
+    """Show addresses and flags as they are understood, and the rest as it is written; what is not read stays empty."""
+    cells = dict(zip(columns, record.cells, strict=False))
+    shown = {column: printable(text_of(cells.get(column, ""))) for column in OPT_OUTS.known}
+    for column, (channel, found) in line.addresses.items():
+        shown[column] = found.key if channel == Channel.SMS else found.value
+    for scopes, word in ((line.channels, _("yes")), (line.lifts, _("no"))):
+        shown |= {FLAGS[scope]: word for scope in scopes}
+    problems = [note_words(note.code) for note in line.notes]
+    return Row(line.line, [shown.get(column, "") for column in columns], problems)
 
 
 def _row(line: PersonLine, columns: Columns, keep_invalid: bool) -> Row:

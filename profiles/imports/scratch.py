@@ -12,6 +12,7 @@ from datetime import date, datetime
 from typing import Any, Self
 
 from profiles.models import Service
+from profiles.opt_outs import Mark
 
 from . import store
 from .columns import EXTERNAL_ID
@@ -27,19 +28,47 @@ _TABLES = """
 """
 
 
-class Scratch:
-    """The memory of one dry run. Use it in a `with` block."""
+class _Memory:
+    """A private SQLite file. Use it in a `with` block."""
 
-    def __init__(self) -> None:
+    def __init__(self, tables: str) -> None:
         self._base = sqlite3.connect("", isolation_level=None)
-        self._base.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + _TABLES)
-        self._next = FIRST_NEW
+        self._base.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + tables)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._base.close()
+
+
+class MarkScratch(_Memory):
+    """The memory of a dry run of opt-outs: those that the earlier batches would have written."""
+
+    def __init__(self) -> None:
+        super().__init__("CREATE TABLE mark (body TEXT PRIMARY KEY) WITHOUT ROWID;")
+
+    def among(self, marks: Iterable[Mark]) -> list[Mark]:
+        """Return those of the opt-outs that would be there by now."""
+        wanted = {_mark_text(mark): mark for mark in marks}
+        rows = self._base.execute(
+            "SELECT body FROM mark WHERE body IN (SELECT value FROM json_each(?))", [json.dumps([*wanted])]
+        )
+        return [wanted[body] for (body,) in rows]
+
+    def add(self, marks: Iterable[Mark]) -> None:
+        """Remember the opt-outs that a batch would have written."""
+        self._base.execute("BEGIN")
+        self._base.executemany("INSERT OR IGNORE INTO mark VALUES (?)", [(_mark_text(mark),) for mark in marks])
+        self._base.execute("COMMIT")
+
+
+class Scratch(_Memory):
+    """The memory of one dry run of people."""
+
+    def __init__(self) -> None:
+        super().__init__(_TABLES)
+        self._next = FIRST_NEW
 
     def load(self, lines: Collection[PersonLine], *, service: Service | None, at: datetime) -> People:
         """Return what `store.load` would, had the earlier batches been written."""
@@ -85,6 +114,10 @@ class Scratch:
 
     def _put(self, table: str, rows: Iterable[tuple[Any, Any]]) -> None:
         self._base.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", rows)  # noqa: S608
+
+
+def _mark_text(mark: Mark) -> str:
+    return f"{mark.profile}:{mark.digest.hex()}:{mark.channel}:{mark.service}"
 
 
 def _packed(person: Person) -> str:

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from profiles.addresses import Flaw
 from profiles.errors import ImportRefused
+from profiles.models import ImportJob
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise
@@ -47,6 +48,7 @@ NOTES: Mapping[str, Words] = {
     ),
     "long_cell": Words(_("A cell of this line is much too long."), _("Shorten it, and check the quotation marks.")),
     "unreadable": Words(_("Some characters of this line cannot be read."), _("Save the file as CSV UTF-8.")),
+    "no_address": Words(_("This line holds no address."), _("Give an email address or a mobile number.")),
     "nobody": Words(
         _("This line does not say who it is about."), _("Give an identifier (external_id) or an email address.")
     ),
@@ -57,6 +59,8 @@ NOTES: Mapping[str, Words] = {
     "bad_date": Words(_("This date cannot be read."), _("Write the year, the month and the day, such as 1980-12-31.")),
     "bad_time_zone": Words(_("This time zone is not known."), _("Write its name, such as Europe/Paris.")),
     "bad_flag": Words(_("This is neither yes nor no."), _("Write yes or no, or leave the cell empty.")),
+    "bad_channel": Words(_("This is not a channel."), _("Write email, sms, push, direct_mail, phone or all.")),
+    "unknown_service": Words(_("There is no service of this name."), _("Write the name of a service, as in its list.")),
     "email_of_another": Words(
         _("This email address belongs to another profile than this identifier."),
         _("Correct the address or the identifier, or leave the address empty."),
@@ -75,8 +79,16 @@ NOTES: Mapping[str, Words] = {
         _("Nothing to do. The person can subscribe again on a public page."),
     ),
     "erased_opt_out": Words(
-        _("This person opted out before being erased: opted out again."),
+        _("An opt-out was kept for this address: this person is opted out."),
         _("Nothing to do. The person can opt in again on a public page."),
+    ),
+    "bad_opt_out_date": Words(
+        _("This is not the date of an opt-out: it is kept as it is written."),
+        _("Nothing to do. A date is read as year, month and day, such as 2024-03-02."),
+    ),
+    "cut_reason": Words(_("This reason is too long: only its beginning is kept."), _("Nothing to do.")),
+    "no_opt_out": Words(
+        _("This line asks for no opt-out: nothing was done."), _("Leave the cell empty, or write yes, to opt out.")
     ),
     "left_out": Words(
         _("This address is left out of every delivery."),
@@ -85,6 +97,17 @@ NOTES: Mapping[str, Words] = {
 }
 
 CODES = (*NOTES, *_FLAWS)
+
+# The remarks of lines that would have opted somebody in again, or subscribed somebody who had left.
+LIFTS = ("lift_ignored", "unsubscribed_before")
+_PEOPLE_COUNTS = ("created", "updated", "unchanged", "errors", "warnings", "opted_out", "subscribed", "lifts_ignored")
+# What the counts of a job mean where its file holds only opt-outs.
+_OPT_OUT_COUNTS: Mapping[str, "_StrOrPromise"] = {
+    "opted_out": _("people opted out"),
+    "updated": _("lines that opted people out"),
+    "created": _("lines kept for later: nobody has the address"),
+    "unchanged": _("lines whose people were opted out already"),
+}
 
 REFUSALS: Mapping[str, "_StrOrPromise"] = {
     "missing": _("The file is no longer there. Upload it again."),
@@ -102,11 +125,17 @@ REFUSALS: Mapping[str, "_StrOrPromise"] = {
         " underscores."
     ),
     "no_identity": _("There is neither a column external_id nor a column email: nobody could be recognised. Add one."),
+    "no_opt_out_column": _(
+        "The first line must name the columns, such as: email,date,reason. This one begins with “%(value)s”."
+    ),
+    "no_address_column": _("There is no column email, mobile_phone or address: nobody could be recognised. Add one."),
     "too_many_columns": _("The first line has more than %(limit)s columns. Remove those that are not needed."),
     "open_quote": _("Line %(line)s: a quotation mark opens a cell that does not end where it should. Close it."),
     "long_line": _("Line %(line)s is too long. Check its line breaks and quotation marks."),
     "no_provenance": _("Say where these people come from, and the lawful basis on which they may be written to."),
+    "no_source": _("Say where these opt-outs come from."),
     "no_lines": _("The file names its columns but holds no people. Check that it is the right one."),
+    "abandoned": _("Nobody started this import for %(days)s days: its file was deleted. Upload it again."),
     "database": _("The database refused person %(position)s of the file or one soon after. Those before are imported."),
 }
 
@@ -134,3 +163,14 @@ def note_words(code: str) -> Words:
     if code in _FLAWS:
         return Words(_FLAWS[code], Flaw(code).remedy)
     return NOTES.get(code) or Words(code, "")
+
+
+def count_words(job: ImportJob) -> dict[str, "_StrOrPromise"]:
+    """Return what each count of a job means, in the order in which they are told."""
+    if job.only_opt_outs:
+        return {**_OPT_OUT_COUNTS, **{name: _name_of(name) for name in ("errors", "warnings", "lifts_ignored")}}
+    return {name: _name_of(name) for name in _PEOPLE_COUNTS}
+
+
+def _name_of(count: str) -> "_StrOrPromise":
+    return getattr(ImportJob._meta.get_field(count), "verbose_name", count)

@@ -55,7 +55,7 @@ def test_it_imports_and_reports_refused_lines_and_remarks_without_failing(tmp_pa
 
 def test_only_the_first_notes_are_listed_with_their_number(tmp_path):
     told = run(written(tmp_path, "email\n" + "bad\n" * 25))
-    assert "The first 20 of 25 errors and remarks:" in told
+    assert "Errors and remarks: The first 20 of 25:" in told
     assert told.count("error: line") == 20
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from profiles import consent, imports
 from profiles.channels import Channel
 from profiles.digests import digest
-from profiles.imports import jobs
+from profiles.imports import jobs, store
 from profiles.models import (
     Act,
     Address,
@@ -257,8 +257,8 @@ def test_a_worker_that_lost_its_lease_writes_nothing_more(settings, monkeypatch)
             ImportJob.objects.filter(pk=job.pk).update(owner="another")
         return original(*args, **more)
 
-    original = jobs.store.load
-    monkeypatch.setattr(jobs.store, "load", late)
+    original = store.load
+    monkeypatch.setattr(store, "load", late)
     assert not imports.run(job.pk, clock=clock)
     job.refresh_from_db()
     assert (Profile.objects.count(), job.upto, job.state) == (1, 1, State.RUNNING)
@@ -343,7 +343,7 @@ def test_a_killed_check_starts_again_from_the_beginning(settings, monkeypatch):
 
 @pytest.mark.django_db(transaction=True)
 def test_a_batch_that_another_writer_got_in_the_way_of_is_done_again(monkeypatch):
-    original, calls = jobs.store.save, []
+    original, calls = store.save, []
 
     def contended(*args: Any, **more: Any) -> None:
         original(*args, **more)
@@ -351,7 +351,7 @@ def test_a_batch_that_another_writer_got_in_the_way_of_is_done_again(monkeypatch
         if len(calls) == 1:
             raise OperationalError("deadlock detected")
 
-    monkeypatch.setattr(jobs.store, "save", contended)
+    monkeypatch.setattr(store, "save", contended)
     job = import_("email\na@example.org\n")
     assert (job.state, job.created, Profile.objects.count(), len(calls)) == (State.DONE, 1, 1, 2)
 
@@ -360,7 +360,7 @@ def test_a_batch_that_another_writer_got_in_the_way_of_is_done_again(monkeypatch
 @pytest.mark.django_db(transaction=True)
 def test_an_opt_out_of_an_address_that_is_just_being_imported_is_not_lost(monkeypatch, late):
     """The opt-out finds nobody with the address; the import finds no opt-out. One of the two has to wait."""
-    original, threads = jobs.store.save, []
+    original, threads = store.save, []
 
     def opt_out() -> None:
         key = digest(Channel.EMAIL, "a@example.org")
@@ -376,7 +376,7 @@ def test_an_opt_out_of_an_address_that_is_just_being_imported_is_not_lost(monkey
         if not late:
             original(*args, **more)
 
-    monkeypatch.setattr(jobs.store, "save", meanwhile)
+    monkeypatch.setattr(store, "save", meanwhile)
     import_("email\na@example.org\n")
     threads[0].join()
     assert only().blacklisted_email

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.core.files import File
 from django.core.management.base import BaseCommand, CommandError, OutputWrapper
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from profiles import imports
@@ -18,7 +19,6 @@ from profiles.models import ImportJob, ImportNote, Service
 
 State = ImportJob.State
 NOTES_SHOWN = 20
-COUNTS = ("created", "updated", "unchanged", "errors", "warnings", "opted_out", "subscribed", "lifts_ignored")
 
 
 class Command(BaseCommand):
@@ -28,6 +28,8 @@ class Command(BaseCommand):
         "blacklisted_email, blacklisted_sms, blacklisted_push, blacklisted_direct_mail, blacklisted_phone, "
         "attributes.<name>. An empty cell changes nothing, and no cell lifts an opt-out."
     )
+
+    needs = "both: --source and --basis"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path)
@@ -40,7 +42,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         owner, dry = uuid.uuid4().hex, options["dry_run"]
-        job = _receive(options, owner)
+        job = _receive(options, self.asked(options), self.needs, owner)
         clock = timezone.now if options["json"] else _Clock(job, self.stderr).now
         try:
             if dry:
@@ -63,12 +65,27 @@ class Command(BaseCommand):
         if job.state == State.STOPPED and not dry:
             raise CommandError("Somebody stopped this import. What was imported stays.")
 
+    def asked(self, options: dict[str, Any]) -> imports.Options:
+        """Return what is asked of the import besides its file."""
+        return imports.Options(
+            provenance=options["source"], basis=options["basis"], service=self.service(options["service"]),
+            keep_invalid=options["keep_invalid"],
+        )  # fmt: skip
+
+    def service(self, name: str) -> Service | None:
+        """Return the service of a name, if one is given."""
+        service = Service.objects.open().filter(name=name).first() if name else None
+        if name and service is None:
+            names = ", ".join(Service.objects.open().values_list("name", flat=True)) or "none yet"
+            raise CommandError(f"There is no service named “{name}”. Services: {names}.")
+        return service
+
     def _report(self, job: ImportJob, *, dry: bool, as_json: bool) -> None:
         refused = imports.unpacked(job.message)
-        notes = job.notes.order_by("line", "level", "pk")
+        notes, counts = job.notes.order_by("line", "level", "pk"), imports.count_words(job)
         shown = [_note(note) for note in notes[:NOTES_SHOWN]]
         if as_json:
-            report = {"state": job.state, "dry_run": dry, "lines": job.upto, **{n: getattr(job, n) for n in COUNTS}}
+            report = {"state": job.state, "dry_run": dry, "lines": job.upto, **{n: getattr(job, n) for n in counts}}
             if refused:
                 report["refused"] = {"code": refused.code, "message": str(refused)}
             self.stdout.write(json.dumps({**report, "notes": shown, "notes_total": notes.count()}, indent=2))
@@ -78,10 +95,16 @@ class Command(BaseCommand):
         self.stdout.write(
             "This is what would be done:" if dry else f"Import {job.pk} is {job.get_state_display().lower()}."
         )
-        for name in ("upto", *COUNTS):
-            self.stdout.write(f"  {getattr(job, name):>9,}  {job._meta.get_field(name).verbose_name}")  # type: ignore[union-attr]
+        for name, words in {"upto": "lines", **counts}.items():
+            self.stdout.write(f"  {getattr(job, name):>9,}  {words}")
+        lines = "1 line" if job.lifts_ignored == 1 else f"{job.lifts_ignored:,} lines"
+        self._list(f"{lines} would have re-subscribed people: ignored.", notes.filter(code__in=imports.LIFTS))
+        self._list("Errors and remarks:", notes.exclude(code__in=imports.LIFTS))
+
+    def _list(self, title: str, notes: QuerySet[ImportNote]) -> None:
+        shown, total = [_note(note) for note in notes[:NOTES_SHOWN]], notes.count()
         if shown:
-            self.stdout.write(f"The first {len(shown)} of {notes.count():,} errors and remarks:")
+            self.stdout.write(title + (f" The first {len(shown)} of {total:,}:" if total > len(shown) else ""))
         for note in shown:
             where = ", ".join(part for part in (f"line {note['line']}", note["column"], note["value"]) if part)
             self.stdout.write(f"  {note['level']}: {where}: {note['message']} {note['remedy']}")
@@ -105,15 +128,8 @@ class _Clock:
         return at
 
 
-def _receive(options: dict[str, Any], owner: str) -> ImportJob:
-    path, name = options["file"], options["service"]
-    service = Service.objects.open().filter(name=name).first() if name else None
-    if name and service is None:
-        names = ", ".join(Service.objects.open().values_list("name", flat=True)) or "none yet"
-        raise CommandError(f"There is no service named “{name}”. Services: {names}.")
-    asked = imports.Options(
-        provenance=options["source"], basis=options["basis"], service=service, keep_invalid=options["keep_invalid"]
-    )
+def _receive(options: dict[str, Any], asked: imports.Options, needs: str, owner: str) -> ImportJob:
+    path = options["file"]
     state = State.CHECKING if options["dry_run"] else State.RUNNING
     try:
         with path.open("rb") as stream:
@@ -123,7 +139,7 @@ def _receive(options: dict[str, Any], owner: str) -> ImportJob:
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror or error}.") from error
     except ImportRefused as error:
-        more = " Give both: --source and --basis." if error.code == "no_provenance" else ""
+        more = f" Give {needs}." if error.code in ("no_provenance", "no_source") else ""
         raise CommandError(f"{error}{more}") from error
 
 
