@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -33,7 +34,7 @@ from profiles.ring import ring
 
 State = OptOutBurst.State
 TONES = {State.NEW: "danger", State.RESTORING: "warning", State.RESTORED: "success", State.DISMISSED: "info"}
-SAMPLE, PROGRAMS = 10, 3
+SAMPLE, PROGRAMS = 8, 3
 STEPS = (5, 15, 30, 60, 120, 300, 600, 3_600)  # seconds, of the plot
 
 
@@ -49,7 +50,7 @@ class TakeBackForm(forms.Form):
 
 @admin.register(OptOutBurst)
 class OptOutBurstAdmin(BaseAdmin):
-    list_display = ("domain", "delivery_name", "people", "first_at", "shown_state", "handled_by")
+    list_display = ("domain", "delivery_name", "people", "began", "shown_state", "handled_by")
     list_filter = ("state",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -69,6 +70,10 @@ class OptOutBurstAdmin(BaseAdmin):
     @display(description=gettext_lazy("state"), label=TONES)
     def shown_state(self, burst: OptOutBurst) -> tuple[str, str]:
         return burst.state, burst.get_state_display()
+
+    @admin.display(description=gettext_lazy("first opt-out"))
+    def began(self, burst: OptOutBurst) -> datetime:
+        return burst.first_at
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
@@ -160,7 +165,7 @@ def _plot(found: Sequence[Press]) -> SafeString | None:
     rows, before = [], -1
     for step in (*(step for step in STEPS if step < last), last):
         number = sum(before < press.seconds <= step for press in found)
-        rows.append(Bar(_("up to %(n)d seconds") % {"n": step}, number))
+        rows.append(Bar(_("%(first)d to %(last)d seconds") % {"first": before + 1, "last": step}, number))
         before = step
     return draw(_("How long after their message had left"), rows)
 
