@@ -18,7 +18,10 @@ from profiles.models import Service
 def links_of(service: Service) -> Sequence[PublicLink]:
     """Return the pages of a service that are open, for its own page."""
     pages = LandingPage.objects.open(timezone.now()).filter(service=service).select_related("brand").order_by("kind")
-    return [PublicLink(page.name, page.public_address, page.kind == Kind.SUBSCRIPTION) for page in pages]
+    return [
+        PublicLink(f"{page.get_kind_display()} ({page.name})", page.public_address, page.kind == Kind.SUBSCRIPTION)
+        for page in pages
+    ]
 
 
 def make_pages(request: HttpRequest, service: Service) -> None:

@@ -165,4 +165,4 @@ class AuditEvent(models.Model):
         verbose_name_plural = _("acts in the back-office")
 
     def __str__(self) -> str:
-        return f"{self.get_action_display()}: {self.label}"
+        return f"{self.get_action_display()} ({self.label})" if self.label else str(self.get_action_display())
