@@ -21,6 +21,16 @@ FIRST_ASKED = [{"name": Asked.FIRST_NAME, "position": 1}, {"name": Asked.LAST_NA
 class FieldForm(forms.ModelForm):
     """One row. A field of one's own has its words, and a name under which its answers are kept."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            if not isinstance(field, TextsField):  # whose inputs have labels of their own
+                field.widget.attrs["aria-label"] = str(field.label)  # the theme ties no cell to its column
+        if "position" in self.fields:
+            self.fields["position"].required = False  # empty: after all others
+            if self.instance.pk is None and "position" not in kwargs.get("initial", {}):
+                self.initial["position"] = None
+
     def clean(self) -> dict[str, Any]:
         found = super().clean() or {}
         if found.get("name") != Asked.OTHER:
@@ -38,12 +48,15 @@ class FieldForm(forms.ModelForm):
 
 class FieldFormSet(forms.BaseInlineFormSet):
     def clean(self) -> None:
-        """Refuse to ask for the address twice: under its own name, and as that of the page."""
+        """Put new rows last, and refuse to ask for the address twice: under its own name, and as that of the page."""
         super().clean()
+        kept = [form for form in self.forms if getattr(form, "cleaned_data", {}).get("name")]
+        last = max((form.cleaned_data.get("position") or 0 for form in kept), default=0)
+        for number, form in enumerate((form for form in kept if not form.cleaned_data.get("position")), start=1):
+            form.instance.position = last + number
         channel = self.instance.channel  # LandingPageForm has set it from the service
-        for form in self.forms:
-            asked = getattr(form, "cleaned_data", {})
-            if asked.get("name") and not asked.get("DELETE") and CHANNELS.get(asked["name"]) == channel:
+        for form in kept:
+            if not form.cleaned_data.get("DELETE") and CHANNELS.get(form.cleaned_data["name"]) == channel:
                 form.add_error("name", _("The form asks for it already: messages go there."))
 
 

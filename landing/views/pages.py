@@ -63,7 +63,7 @@ def _receive(
 ) -> HttpResponse:
     at, data = timezone.now(), posted(request)
     if EMBEDDED in data:
-        return _form(request, page, words, _filled_in(page, version, words, data, at), press=True)
+        return _form(request, page, words, _filled_in(page, version, words, data, at), again=True)
     form = PageForm(page, version.fields, words, data, at=at)
     if not form.is_valid():
         return _form(request, page, words, form, status=422)

@@ -250,6 +250,13 @@ def test_rows_are_kept_in_the_order_of_their_places_and_a_field_of_one_s_own_is_
     ]
 
 
+def test_a_row_without_a_place_goes_last(client: Client) -> None:
+    rows = [{"name": "country", "position": ""}, {"name": "first_name", "position": "7"}, {"name": "birth_date"}]
+    assert add(client, *rows).status_code == 302
+    page = LandingPage.objects.get(slug="garden-page")
+    assert [field.name for field in page.asked.all()] == ["first_name", "country", "birth_date"]
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
