@@ -40,6 +40,10 @@ class BrandAdmin(LookAdmin):
         (gettext_lazy("Public pages"), {"fields": (*brand_look.FIELDS, "link_domain")}),
     )
 
+    def audited_values(self, obj: Brand) -> dict[str, Any]:
+        """Count the logo as part of the brand, by its digest."""
+        return {**super().audited_values(obj), "logo_digest": obj.logo_digest}
+
     @admin.display(description=gettext_lazy("Colour"))
     def swatch(self, brand: Brand) -> SafeString:
         square = '<svg class="c-swatch" role="img" aria-label="{0}"><rect width="100%" height="100%" fill="{0}"/></svg>'

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -84,6 +85,19 @@ def test_brands_are_noted_too(client: Client) -> None:
     assert Brand.objects.get(pk=brand.pk).sender_name == "Somebody else"
     event = AuditEvent.objects.get()
     assert (event.subject, event.before) == ("profiles.Brand", {"sender_name": "Jardins & Cie"})
+
+
+def test_the_logo_of_a_brand_counts_as_part_of_it(client: Client) -> None:
+    brand = BrandFactory()
+    picture = SimpleUploadedFile("logo.gif", b"GIF89a" + bytes(20))
+    data = {
+        "name": brand.name, "sender_name": brand.sender_name, "sender_email": brand.sender_email, "color": brand.color,
+        "postal_address": brand.postal_address, "contact": brand.contact, "logo": picture,
+    }  # fmt: skip
+    assert client.post(reverse("admin:profiles_brand_change", args=[brand.pk]), data).status_code == 302
+    event, digest = AuditEvent.objects.get(), Brand.objects.get(pk=brand.pk).logo_digest
+    assert (event.before, event.after) == ({"logo_digest": ""}, {"logo_digest": digest})
+    assert digest
 
 
 def test_the_fields_of_a_page_count_as_part_of_it(client: Client) -> None:

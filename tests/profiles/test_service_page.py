@@ -1,6 +1,7 @@
 """The page of a service: its own messages, how it fares, archiving it and opening it again."""
 
 import re
+from html import unescape
 from typing import Any
 
 import pytest
@@ -114,6 +115,9 @@ def test_the_frame_of_the_messages_runs_nothing(client: Client) -> None:
     frame = re.search(r"<iframe[^>]*>", shown)
     assert frame
     assert re.search(r"\ssandbox\s", frame.group())
+    inside = re.search(r'srcdoc="([^"]*)"', shown)
+    assert inside
+    assert "</html>" in unescape(inside.group(1))
 
 
 def test_only_those_who_see_services_see_their_messages() -> None:
