@@ -104,6 +104,8 @@ else:
     DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
 
 CACHES = {"default": env.cache("CACHE_URL", default="dbcache://campaign_cache?max_entries=10000")}
+# Django's cache in a database keeps a count for this long after it last moved, whatever it was begun with.
+CACHES["default"].setdefault("TIMEOUT", timedelta(days=2).total_seconds())
 if CACHES["default"]["BACKEND"].endswith("RedisCache"):
     # A cache that hangs must not hold up public pages: they do without it.
     CACHES["default"]["OPTIONS"] = {
@@ -139,6 +141,7 @@ CELERY_BEAT_SCHEDULE = {
     "public-requests": {"task": "landing.tasks.handle_requests", "schedule": _RING},
     "fold-counts": {"task": "landing.tasks.fold_counts", "schedule": schedule(timedelta(minutes=1))},
     "imports": {"task": "profiles.tasks.resume_imports", "schedule": _RING},
+    "purge-uploads": {"task": "profiles.tasks.purge_uploads", "schedule": schedule(timedelta(hours=1))},
     "seal-ledger": {"task": "profiles.tasks.seal_ledger", "schedule": schedule(timedelta(minutes=1))},
     "blank-visitors": {"task": "profiles.tasks.blank_visitors", "schedule": schedule(timedelta(hours=1))},
     "count-subscribers": {"task": "profiles.tasks.count_subscribers", "schedule": schedule(timedelta(hours=6))},
@@ -164,6 +167,7 @@ LEASE_TIME = timedelta(seconds=env.int("LEASE_SECONDS", default=120))  # must ex
 TASK_BUDGET = timedelta(seconds=env.int("TASK_BUDGET_SECONDS", default=60))  # a task rings again after this long
 IMPORT_BATCH = env.int("IMPORT_BATCH", default=2_000)  # lines per transaction of an import, at most 5,000
 IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", default=500_000_000)
+IMPORT_UPLOAD_DAYS = env.int("IMPORT_UPLOAD_DAYS", default=7)  # a file that nobody imports is then deleted
 CONNECTION_RETRY_SECONDS = env.int("CONNECTION_RETRY_SECONDS", default=30)  # when nobody answers at all
 # Forms of public pages. Those that make us write to somebody (opting in, asking for a link): per network and hour, per
 # typed address (and page) and day, and altogether per hour. Those that stop messages: per network and hour only.

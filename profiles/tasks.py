@@ -50,3 +50,9 @@ def resume_imports() -> None:
     for job_id, state in imports.waiting(timezone.now()):
         task = run_import if state == ImportJob.State.RUNNING else check_import
         task.delay(job_id)
+
+
+@shared_task
+def purge_uploads() -> None:
+    """Delete files that were uploaded and never imported."""
+    imports.purge(timezone.now())

@@ -22,7 +22,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
-from profiles import imports
+from profiles import audit, imports
 from profiles.admin_base import BaseAdmin
 from profiles.errors import ImportRefused
 from profiles.formulas import disarmed
@@ -34,9 +34,11 @@ State, Level = ImportJob.State, ImportNote.Level
 MOVING = {State.UPLOADED, State.CHECKING, State.RUNNING}
 WITH_PREVIEW = {State.UPLOADED, State.CHECKING, State.CHECKED}
 NOTES_PER_PAGE = 50
-COUNTS = ("created", "updated", "unchanged", "errors", "warnings", "opted_out", "subscribed")
 # Shown even where they are zero: the others only say something when there is something to say.
 ALWAYS = ("created", "updated", "unchanged", "errors")
+ALWAYS_OF_OPT_OUTS = ("opted_out", "created", "unchanged", "errors")
+PEOPLE, OPT_OUTS = "people", "opt-outs"
+LIFTS = "lifts"  # ?only=lifts: the lines that would have opted somebody in again
 
 
 class Echo:
@@ -47,6 +49,12 @@ class Echo:
 
 
 class UploadForm(forms.Form):
+    """What is asked of an import. What only people need is not required by the browser: the page may hide it."""
+
+    content = forms.ChoiceField(
+        label=gettext_lazy("What is in the file"), required=False, initial=PEOPLE, widget=forms.RadioSelect,
+        choices=[(PEOPLE, gettext_lazy("People")), (OPT_OUTS, gettext_lazy("Only opt-outs"))],
+    )  # fmt: skip
     file = forms.FileField(
         label=gettext_lazy("CSV file"), max_length=200,
         widget=forms.FileInput(attrs={"accept": ".csv,.txt,text/csv", "class": "c-input"}),
@@ -61,7 +69,7 @@ class UploadForm(forms.Form):
         help_text=gettext_lazy("For instance: members' register, May 2026. Kept in the ledger."),
     )  # fmt: skip
     basis = forms.CharField(
-        label=gettext_lazy("Lawful basis"), max_length=300,
+        label=gettext_lazy("Lawful basis"), max_length=300, required=False,
         help_text=gettext_lazy("Why they may be written to. For instance: they ticked a box, or they are customers."),
     )  # fmt: skip
     keep_invalid = forms.BooleanField(
@@ -74,12 +82,24 @@ class UploadForm(forms.Form):
         services: Any = self.fields["service"]
         services.queryset = Service.objects.open()
 
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or {}
+        if given.get("content") != OPT_OUTS and not given.get("basis"):
+            self.add_error("basis", self.fields["basis"].error_messages["required"])
+        return given
+
 
 @admin.register(ImportJob)
 class ImportJobAdmin(BaseAdmin):
-    list_display = ("file_name", "state", "created_at", "uploader", "created", "updated", "errors", "lifts_ignored")
+    list_display = (
+        "file_name", "state", "content", "created_at", "uploader", "created", "updated", "errors", "lifts_ignored",
+    )  # fmt: skip
     list_select_related = ("by",)
-    list_filter = ("state",)
+    list_filter = ("state", "only_opt_outs")
+
+    @admin.display(description=gettext_lazy("What is in the file"))
+    def content(self, job: ImportJob) -> str:
+        return _("Only opt-outs") if job.only_opt_outs else _("People")
 
     @admin.display(description=gettext_lazy("By"))
     def uploader(self, job: ImportJob) -> str:
@@ -104,7 +124,7 @@ class ImportJobAdmin(BaseAdmin):
         return [
             path("<int:pk>/live/", view(self.live_view), name="profiles_importjob_live"),
             path("<int:pk>/do/<slug:step>/", view(require_POST(self.do_view)), name="profiles_importjob_do"),
-            path("<int:pk>/notes.csv", view(self.csv_view), name="profiles_importjob_csv"),
+            path("<int:pk>/notes.csv", view(require_POST(self.csv_view)), name="profiles_importjob_csv"),
             *super().get_urls(),
         ]
 
@@ -118,10 +138,11 @@ class ImportJobAdmin(BaseAdmin):
             return HttpResponseRedirect(_page(job.pk))
         context = {
             **self.admin_site.each_context(request),
-            "title": _("Import people"),
+            "title": _("Import people or opt-outs"),
             "opts": self.opts,
             "form": form,
             "columns": imports.KNOWN,
+            "opt_out_columns": imports.OPT_OUTS.known,
         }
         return TemplateResponse(request, "admin/profiles/importjob/upload.html", context)
 
@@ -139,7 +160,7 @@ class ImportJobAdmin(BaseAdmin):
             "same": _same_file(job),
         }
         if job.state not in MOVING:
-            context |= _notes(job, request.GET.get("after", ""))
+            context |= _notes(job, request.GET.get("after", ""), only=request.GET.get("only", ""))
         return TemplateResponse(request, "admin/profiles/importjob/job.html", context)
 
     def live_view(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -160,11 +181,16 @@ class ImportJobAdmin(BaseAdmin):
         return HttpResponseRedirect(_page(pk))
 
     def csv_view(self, request: HttpRequest, pk: int) -> HttpResponse | StreamingHttpResponse:
-        """Download what could not be imported, and what was remarked, as CSV that no spreadsheet runs."""
+        """Download what could not be imported, and what was remarked, as CSV that no spreadsheet runs.
+
+        By POST only, as it leaves a trace: cells of the file may hold addresses.
+        """
         if not self.has_add_permission(request):
             raise PermissionDenied
         job = self._job(request, pk)
-        rows = ImportNote.objects.filter(job=job).order_by("line", "pk")
+        rows = _rows(job, request.POST.get("only", ""))
+        # The name of the file may say who is in it: the number is enough.
+        audit.record(audit.Action.EXPORTED, request.user, job, at=timezone.now(), rows=rows.count(), label=str(job.pk))
         # The words are put in the reader's language now: rows are written after the request.
         words = {code: imports.note_words(code) for code in imports.CODES}
         levels = {level.value: str(level.label) for level in Level}
@@ -181,12 +207,19 @@ class ImportJobAdmin(BaseAdmin):
         return job
 
     def _live(self, request: HttpRequest, job: ImportJob) -> dict[str, Any]:
-        names = [name for name in COUNTS if name in ALWAYS or getattr(job, name)]
+        always = ALWAYS_OF_OPT_OUTS if job.only_opt_outs else ALWAYS
+        words = imports.count_words(job).items()
+        # What would have lifted an opt-out has a sentence of its own.
+        counts = [
+            (text, getattr(job, name))
+            for name, text in words
+            if name != "lifts_ignored" and (name in always or getattr(job, name))
+        ]
         return {
             "job": job,
             "moving": job.state in MOVING,
             "percent": min(100, job.upto * 100 // job.total) if job.total else 0,
-            "counts": [(job._meta.get_field(name).verbose_name, getattr(job, name)) for name in names],  # type: ignore[union-attr]
+            "counts": counts,
             "refusal": imports.unpacked(job.message),
             "may_import": self.has_add_permission(request),
             "live_url": reverse("admin:profiles_importjob_live", args=[job.pk]),
@@ -199,7 +232,7 @@ def _receive(form: UploadForm, user: Any) -> ImportJob | None:
     file: UploadedFile = given["file"]
     options = imports.Options(
         provenance=given["provenance"], basis=given["basis"], service=given["service"],
-        keep_invalid=given["keep_invalid"], by=user,
+        keep_invalid=given["keep_invalid"], by=user, only_opt_outs=given["content"] == OPT_OUTS,
     )  # fmt: skip
     try:
         job = imports.receive(file, name=file.name or "", options=options, at=timezone.now())
@@ -225,16 +258,23 @@ def _preview(job: ImportJob) -> dict[str, Any]:
         return {}  # the worker says the same, and writes it down
 
 
-def _notes(job: ImportJob, after: str) -> dict[str, Any]:
-    """Return one page of notes in the order of the file; `after` is "line-id" of the last one shown before."""
+def _rows(job: ImportJob, only: str) -> QuerySet[ImportNote]:
     rows = ImportNote.objects.filter(job=job).order_by("line", "pk")
+    return rows.filter(code__in=imports.LIFTS) if only == LIFTS else rows
+
+
+def _notes(job: ImportJob, after: str, *, only: str) -> dict[str, Any]:
+    """Return one page of notes in the order of the file; `after` is "line-id" of the last one shown before."""
+    rows, only = _rows(job, only), only if only == LIFTS else ""
     line, _dash, pk = after.partition("-")
     if all(part.isdecimal() and len(part) < 18 for part in (line, pk)):
         rows = rows.filter(Q(line__gt=int(line)) | Q(line=int(line), pk__gt=int(pk)))
     found = list(rows[: NOTES_PER_PAGE + 1])
     shown = found[:NOTES_PER_PAGE]
-    more = f"?after={shown[-1].line}-{shown[-1].pk}#notes" if len(found) > NOTES_PER_PAGE else ""
-    return {"notes": [(note, imports.note_words(note.code)) for note in shown], "more": more, "after": after}
+    asked = f"only={only}&" if only else ""
+    more = f"?{asked}after={shown[-1].line}-{shown[-1].pk}#notes" if len(found) > NOTES_PER_PAGE else ""
+    words = [(note, imports.note_words(note.code)) for note in shown]
+    return {"notes": words, "more": more, "after": after, "only": only}
 
 
 def _csv(

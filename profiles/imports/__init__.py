@@ -13,11 +13,11 @@ batches  people, or only opt-outs    opt_out_lines                    cells to t
 
 from .columns import KNOWN, OPT_OUTS
 from .files import Sheet
-from .jobs import Options, check, confirm, give_up, receive, resume, run, sheet_of, stop, waiting
+from .jobs import Options, check, confirm, give_up, purge, receive, resume, run, sheet_of, stop, waiting
 from .preview import Preview, preview
 from .words import CODES, LIFTS, count_words, note_words, refusal, unpacked
 
 __all__ = [
     "CODES", "KNOWN", "LIFTS", "OPT_OUTS", "Options", "Preview", "Sheet", "check", "confirm", "count_words", "give_up",
-    "note_words", "preview", "receive", "refusal", "resume", "run", "sheet_of", "stop", "unpacked", "waiting",
+    "note_words", "preview", "purge", "receive", "refusal", "resume", "run", "sheet_of", "stop", "unpacked", "waiting",
 ]  # fmt: skip

@@ -22,6 +22,7 @@ from django.conf import settings
 from django.core.files import File
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Coalesce
 
 from profiles import consent
 from profiles.consent import Evidence
@@ -41,6 +42,7 @@ Clock = Callable[[], datetime]
 ATTEMPTS = 3  # of a batch that another writer got in the way of
 NOTES_DELETED = 5_000
 _COUNTS = tuple(asdict(Counts()))
+_IDLE = {State.UPLOADED, State.CHECKED, State.STOPPED}
 
 
 class LeaseLost(Exception):
@@ -146,12 +148,19 @@ def resume(job_id: int) -> State | None:
 
 def give_up(job_id: int) -> bool:
     """Delete the file of a job that is not running; what was imported stays. Return whether it was so."""
-    idle = {State.UPLOADED, State.CHECKED, State.STOPPED}
     job = ImportJob.objects.filter(pk=job_id).first()
-    if job is None or not _move(job_id, idle, state=State.STOPPED, owner="", expires_at=None):
-        return False
-    _delete_file(job)
-    return bool(ImportJob.objects.filter(pk=job_id, state=State.STOPPED).update(file=""))
+    return job is not None and _drop(job)
+
+
+def purge(at: datetime) -> int:
+    """Delete the files of imports that nobody started or resumed for IMPORT_UPLOAD_DAYS, and say so; return how many.
+
+    A file holds personal data: one that is not going to be imported is not kept.
+    """
+    before = at - timedelta(days=settings.IMPORT_UPLOAD_DAYS)
+    old = ImportJob.objects.annotate(since=Coalesce("started_at", "created_at")).filter(since__lte=before)
+    message = packed(refusal("abandoned", days=settings.IMPORT_UPLOAD_DAYS))
+    return sum(_drop(job, message=message) for job in old.filter(state__in=_IDLE).exclude(file=""))
 
 
 def waiting(at: datetime) -> Sequence[tuple[int, State]]:
@@ -283,6 +292,14 @@ def _batches(job: ImportJob, sheet: Sheet, *, upto: int) -> Iterator[list[Record
     size = batches.size_of(job, settings.IMPORT_BATCH)
     while batch := list(islice(records, size)):
         yield batch
+
+
+def _drop(job: ImportJob, **fields: Any) -> bool:
+    """Stop an idle job for good, and delete its file; return whether it was idle."""
+    if not _move(job.pk, _IDLE, state=State.STOPPED, owner="", expires_at=None, **fields):
+        return False
+    _delete_file(job)
+    return bool(ImportJob.objects.filter(pk=job.pk, state=State.STOPPED).update(file=""))
 
 
 def _move(job_id: int, before: set[State], **fields: Any) -> bool:

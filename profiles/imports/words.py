@@ -105,8 +105,8 @@ _PEOPLE_COUNTS = ("created", "updated", "unchanged", "errors", "warnings", "opte
 _OPT_OUT_COUNTS: Mapping[str, "_StrOrPromise"] = {
     "opted_out": _("people opted out"),
     "updated": _("lines that opted people out"),
-    "created": _("lines kept for later: nobody has the address"),
-    "unchanged": _("lines whose people were opted out already"),
+    "created": _("kept for later: nobody has the address"),
+    "unchanged": _("opted out already"),
 }
 
 REFUSALS: Mapping[str, "_StrOrPromise"] = {
@@ -135,7 +135,7 @@ REFUSALS: Mapping[str, "_StrOrPromise"] = {
     "no_provenance": _("Say where these people come from, and the lawful basis on which they may be written to."),
     "no_source": _("Say where these opt-outs come from."),
     "no_lines": _("The file names its columns but holds no people. Check that it is the right one."),
-    "abandoned": _("Nobody started this import for %(days)s days: its file was deleted. Upload it again."),
+    "abandoned": _("Nobody went on with this import for %(days)s days: its file was deleted. Upload it again."),
     "database": _("The database refused person %(position)s of the file or one soon after. Those before are imported."),
 }
 

@@ -13,10 +13,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from campaign.models import User
-from profiles import imports, tasks
+from profiles import consent, imports, tasks
 from profiles.admin import imports as pages
-from profiles.models import ImportJob, ImportNote, Profile
-from tests.factories import ServiceFactory, UserFactory
+from profiles.channels import Channel
+from profiles.consent import Evidence
+from profiles.models import AuditEvent, ImportJob, ImportNote, Profile, Source
+from tests.factories import ProfileFactory, ServiceFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 State = ImportJob.State
@@ -47,8 +49,8 @@ def by(client) -> Client:
     return client
 
 
-def upload(client: Client, content: str, **more: Any) -> Any:
-    file = SimpleUploadedFile("people.csv", content.encode(), content_type="text/csv")
+def upload(client: Client, text: str, **more: Any) -> Any:
+    file = SimpleUploadedFile("people.csv", text.encode(), content_type="text/csv")
     data = {"file": file, "provenance": "Fair of May", "basis": "consent", **more}
     return client.post(reverse(ADD), data, follow=True)
 
@@ -59,6 +61,14 @@ def page(job: ImportJob) -> str:
 
 def do(client: Client, job: ImportJob, step: str) -> Any:
     return client.post(reverse("admin:profiles_importjob_do", args=[job.pk, step]), follow=True)
+
+
+def csv_of(job: ImportJob) -> str:
+    return reverse("admin:profiles_importjob_csv", args=[job.pk])
+
+
+def rows_of(answer: Any) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode("utf-8-sig"))))
 
 
 def checked(client: Client, content: str, **more: Any) -> ImportJob:
@@ -156,6 +166,79 @@ def test_a_step_that_is_late_changes_nothing_and_says_so(by):
     assert (job.state, Profile.objects.count()) == (State.DONE, 1)
 
 
+def test_whoever_would_have_been_subscribed_again_is_counted_before_the_import_and_listed(by):
+    people = [ProfileFactory(email=f"p{n}@example.org").pk for n in range(3)]
+    service, evidence = ServiceFactory(name="news"), Evidence(source=Source.LANDING_PAGE)
+    consent.subscribe(people[:1], service, evidence=evidence, at=timezone.now())
+    consent.unsubscribe(people[:1], service, evidence=evidence, at=timezone.now())
+    consent.opt_out(people[1:2], channel=Channel.EMAIL, evidence=evidence, at=timezone.now())
+    rows = "".join(f"p{n}@example.org,no\n" for n in range(3))
+    job = checked(by, "email,blacklisted_email\n" + rows + "nope,no\n", service=service.pk)
+    text = by.get(page(job)).content.decode()
+    assert "2 lines would have opted people in again or subscribed people who had left: ignored." in text
+    assert f"{page(job)}?only=lifts#notes" in text
+    shown = by.get(page(job), {"only": "lifts"}).context
+    assert [(note.line, note.code) for note, _words in shown["notes"]] == [
+        (2, "unsubscribed_before"), (3, "lift_ignored"),
+    ]  # fmt: skip
+    answer = by.post(csv_of(job), {"only": "lifts"})
+    assert [row[0] for row in rows_of(answer)[1:]] == ["2", "3"]
+    imports.confirm(job.pk)
+    tasks.run_import(job.pk)
+    assert "2 lines would have opted people in again" in by.get(page(job)).content.decode()
+    assert Profile.objects.get(pk=people[1]).blacklisted_email
+
+
+def test_pages_of_notes_of_lifts_hold_only_these(by):
+    people = [ProfileFactory(email=f"p{n}@example.org").pk for n in range(60)]
+    consent.opt_out(people, channel=None, evidence=Evidence(source=Source.LANDING_PAGE), at=timezone.now())
+    job = checked(by, "email,blacklisted\n" + "".join(f"p{n}@example.org,no\nbad,\n" for n in range(60)))
+    first = by.get(page(job), {"only": "lifts"}).context
+    second = by.get(page(job) + first["more"].removesuffix("#notes")).context
+    assert [len(one["notes"]) for one in (first, second)] == [50, 10]
+    assert {note.code for note, _words in (*first["notes"], *second["notes"])} == {"lift_ignored"}
+
+
+def test_taking_the_lines_leaves_a_trace_with_their_number_and_a_visit_takes_none(by):
+    job = checked(by, "email\nbad\nworse\n")
+    assert by.get(csv_of(job)).status_code == 405
+    assert not AuditEvent.objects.exists()
+    by.post(csv_of(job))
+    event = AuditEvent.objects.get()
+    assert (event.action, event.subject, event.subject_id, event.rows) == (
+        AuditEvent.Action.EXPORTED, "profiles.ImportJob", str(job.pk), 2,
+    )  # fmt: skip
+    assert "people.csv" not in event.label
+
+
+def test_only_opt_outs_go_from_upload_to_their_result_without_a_basis(by, rung, django_capture_on_commit_callbacks):
+    zoe = ProfileFactory(email="zoe@example.org")
+    content = "Courriel;Date;Ne plus contacter par e-mail\nzoe@example.org;2024-03-02;\ngone@example.org;;\nnope;;\n"
+    with django_capture_on_commit_callbacks(execute=True):
+        shown = upload(by, content + "zoe@example.org;;non\n", content="opt-outs", basis="")
+    job = ImportJob.objects.get()
+    assert (job.only_opt_outs, rung) == (True, [("check_import", job.pk)])
+    text = shown.content.decode()
+    assert "2024-03-02" in text and "zoe@example.org" in text and "This email address cannot be read." in text
+    tasks.check_import(job.pk)
+    text = by.get(page(job)).content.decode()
+    assert "Import these opt-outs" in text and "Lawful basis" not in text and "Where these opt-outs come from" in text
+    do(by, job, "confirm")
+    tasks.run_import(job.pk)
+    counts = {str(words): number for words, number in by.get(page(job)).context["counts"]}
+    assert counts["people opted out"] == 1
+    assert counts["kept for later: nobody has the address"] == 1
+    assert counts["refused"] == 1
+    zoe.refresh_from_db()
+    assert zoe.blacklisted_email and Profile.objects.count() == 1
+
+
+def test_a_file_of_opt_outs_without_an_address_is_refused_on_the_spot(by):
+    text = upload(by, "date\n2024-03-02\n", content="opt-outs").content.decode()
+    assert "There is no column email, mobile_phone or address" in text
+    assert not ImportJob.objects.exists()
+
+
 def test_nothing_moves_by_a_visit(by):
     job = checked(by, "email\na@example.org\n")
     for step in pages.STEPS:
@@ -179,9 +262,9 @@ def test_notes_are_read_page_by_page_and_none_is_shown_twice(by):
 def test_the_file_of_refused_lines_runs_nothing_in_a_spreadsheet(by):
     payloads = ["=1+1", "+1", "-1", "@SUM(A1)", "=cmd|' /C calc'!A0"]
     job = checked(by, "external_id,email\n" + "".join(f'C{n},"{text}"\n' for n, text in enumerate(payloads)))
-    answer = by.get(reverse("admin:profiles_importjob_csv", args=[job.pk]))
+    answer = by.post(csv_of(job))
     assert "attachment" in answer["Content-Disposition"]
-    rows = list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode("utf-8-sig"))))
+    rows = rows_of(answer)
     assert [row[0] for row in rows[1:]] == ["2", "3", "4", "5", "6"]
     assert [row[3] for row in rows[1:]] == ["'" + text for text in payloads]
     assert rows[1][5] == "Write one address such as name@example.org."
@@ -217,7 +300,7 @@ def test_only_who_may_import_uploads_moves_and_downloads(client):
         assert upload(client, "email\nb@example.org\n").status_code == 403
         assert client.get(page(job)).status_code == sees
         assert client.get(reverse("admin:profiles_importjob_live", args=[job.pk])).status_code == sees
-        assert client.get(reverse("admin:profiles_importjob_csv", args=[job.pk])).status_code == 403
+        assert client.post(csv_of(job)).status_code == 403
         for step in pages.STEPS:
             assert do(client, job, step).status_code == 403
     job.refresh_from_db()

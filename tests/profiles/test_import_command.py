@@ -16,9 +16,20 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
-from profiles import imports
-from profiles.models import Act, Address, ConsentEvent, ImportJob, ImportNote, Profile, Subscription
-from tests.factories import ServiceFactory
+from profiles import consent, imports
+from profiles.consent import Evidence
+from profiles.models import (
+    Act,
+    Address,
+    ConsentEvent,
+    ErasedOptOut,
+    ImportJob,
+    ImportNote,
+    Profile,
+    Source,
+    Subscription,
+)  # fmt: skip
+from tests.factories import ProfileFactory, ServiceFactory
 
 pytestmark = pytest.mark.django_db
 ASKED = {"source": "Fair of May", "basis": "consent"}
@@ -162,3 +173,58 @@ def test_a_command_killed_at_any_moment_is_finished_by_a_worker_and_loses_and_re
         Act.SUBSCRIBE: 2_000,
         Act.OPT_OUT: 1_333,
     }
+
+
+def test_it_says_how_many_lines_would_have_subscribed_people_again_and_which(tmp_path):
+    zoe = ProfileFactory(email="zoe@example.org")
+    consent.opt_out([zoe.pk], channel=None, evidence=Evidence(source=Source.LANDING_PAGE), at=timezone.now())
+    told = run(written(tmp_path, "email,blacklisted\nzoe@example.org,no\nbad,\n"), dry_run=True)
+    assert "1 line would have re-subscribed people: ignored.\n  remark: line 2, blacklisted: This person" in told
+    assert "Errors and remarks:\n  error: line 3" in told
+
+
+# -- import_opt_outs ------------------------------------------------------------------------------------------
+
+
+def run_opt_outs(path: Path, **options: Any) -> str:
+    out = StringIO()
+    call_command("import_opt_outs", path, stdout=out, stderr=StringIO(), **{"source": "Old system", **options})
+    return out.getvalue()
+
+
+def test_opt_outs_are_imported_and_reported(tmp_path):
+    zoe = ProfileFactory(email="zoe@example.org")
+    path = written(tmp_path, "email,date\nzoe@example.org,2024-03-02\ngone@example.org,\nnope,\n")
+    told = run_opt_outs(path, dry_run=True)
+    assert "This is what would be done:" in told and "1  people opted out" in told
+    assert not (ErasedOptOut.objects.exists() or ImportJob.objects.exists() or ConsentEvent.objects.exists())
+    told = run_opt_outs(path)
+    assert "1  people opted out" in told and "1  kept for later" in told and "1  refused" in told
+    assert "error: line 4, email, nope: This email address cannot be read." in told
+    zoe.refresh_from_db()
+    assert zoe.blacklisted_email and ErasedOptOut.objects.count() == 1 and Profile.objects.count() == 1
+    found = json.loads(run_opt_outs(path, json=True))
+    assert (found["lines"], found["opted_out"], found["created"], found["unchanged"], found["errors"]) == (
+        3,
+        0,
+        0,
+        2,
+        1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [({"source": ""}, "Give --source."), ({"service": "nope"}, "There is no service named “nope”")],
+)
+def test_opt_outs_need_their_source_and_a_service_that_exists(tmp_path, options, reason):
+    with pytest.raises(CommandError, match=reason):
+        run_opt_outs(written(tmp_path, "email\na@example.org\n"), **options)
+    assert not ErasedOptOut.objects.exists()
+
+
+def test_opt_outs_of_a_service_leave_it_alone(tmp_path):
+    service = ServiceFactory(name="news")
+    run_opt_outs(written(tmp_path, "email\na@example.org\n"), service="news")
+    kept = ErasedOptOut.objects.get()
+    assert (kept.channel, kept.service_id) == (0, service.pk)
