@@ -1,6 +1,6 @@
 """Mail filters that press every link: noticed by their number, told from people, and taken back exactly."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -9,9 +9,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from deliveries import analysis, sending
-from deliveries.models import Delivery, DeliveryLog, LogStatus
-from landing import bursts, restoring, stopping
+from deliveries.models import Delivery, DeliveryLog
+from landing import bursts, restoring
 from landing.models import OptOutBurst
 from landing.stopping import Choice
 from landing.tasks import restore_burst, watch_bursts
@@ -20,20 +19,19 @@ from profiles.channels import Channel
 from profiles.consent import Evidence
 from profiles.errors import LiftNeedsReason
 from profiles.models import Act, AuditEvent, ConsentEvent, Profile, Service, Source
-from profiles.tokens import OptOutLink
 from quarantine import escalation
 from quarantine.escalation import Target
 from quarantine.models import Cause
 from tests.factories import DeliveryFactory, ProfileFactory, ServiceFactory, UserFactory
 from tests.sink import running_sink
 
+from .pressing import QUICK, SLOW, people, press, sent
 from .visitors import consents, digest_of
 
 pytestmark = pytest.mark.django_db
 
 State = OptOutBurst.State
 BY_MACHINE = (Source.ONE_CLICK, Source.LANDING_PAGE)
-QUICK, SLOW = timedelta(seconds=20), timedelta(minutes=20)
 
 
 @pytest.fixture
@@ -45,46 +43,6 @@ def service() -> Service:
 def delivery(service: Service) -> Iterator[Delivery]:
     with running_sink():
         yield DeliveryFactory.create(service=service, label="Spring")
-
-
-def people(service: Service, number: int, domain: str = "filtered.example", name: str = "p") -> list[Profile]:
-    found = [ProfileFactory.create(email=f"{name}{n}@{domain}") for n in range(number)]
-    evidence = Evidence(source=Source.LANDING_PAGE)
-    consent.subscribe([p.pk for p in found], service, evidence=evidence, at=timezone.now() - timedelta(days=3))
-    return found
-
-
-def sent(delivery: Delivery, *, ago: timedelta = timedelta(minutes=30)) -> Delivery:
-    """Send to everybody, for real; the messages left a while ago, so that there has been time to press."""
-    analysis.start(delivery, at=timezone.now())
-    analysis.work(delivery.pk)
-    delivery.refresh_from_db()
-    sending.start(delivery, at=timezone.now())
-    sending.work(delivery.pk)
-    DeliveryLog.objects.filter(delivery=delivery, status=LogStatus.SENT).update(finished_at=timezone.now() - ago)
-    return delivery
-
-
-def press(
-    delivery: Delivery,
-    whom: Sequence[Profile],
-    after: timedelta,
-    *,
-    source: Source = Source.ONE_CLICK,
-    choice: Choice = Choice.SERVICE,
-) -> None:
-    """Press the link of each one's message, so long after it had left."""
-    for person in whom:
-        address = person.addresses.get(position=1)
-        row = DeliveryLog.objects.get(delivery=delivery, digest=bytes(address.digest), status=LogStatus.SENT)
-        link = OptOutLink(
-            channel=Channel.EMAIL, digest=bytes(address.digest), log=row.pk, delivery=delivery.pk,
-            service=delivery.service_id or 0,
-        )  # fmt: skip
-        evidence = Evidence(source=source, delivery_id=delivery.pk, delivery_name=delivery.label, ip="192.0.2.9")
-        assert row.finished_at
-        at = row.finished_at + after + timedelta(microseconds=person.pk)
-        stopping.stop(link, choice, evidence=evidence, at=at)
 
 
 def the_burst() -> OptOutBurst:
