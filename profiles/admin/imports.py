@@ -92,7 +92,7 @@ class UploadForm(forms.Form):
 @admin.register(ImportJob)
 class ImportJobAdmin(BaseAdmin):
     list_display = (
-        "file_name", "state", "content", "created_at", "uploader", "created", "updated", "errors", "lifts_ignored",
+        "file_name", "state", "content", "created_at", "uploader", "upto", "errors", "lifts_ignored",
     )  # fmt: skip
     list_select_related = ("by",)
     list_filter = ("state", "only_opt_outs")

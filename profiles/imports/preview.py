@@ -54,7 +54,7 @@ def _opt_out_row(line: OptOutLine, record: Record, columns: Columns) -> Row:
         shown[column] = found.key if channel == Channel.SMS else found.value
     for scopes, word in ((line.channels, _("yes")), (line.lifts, _("no"))):
         shown |= {FLAGS[scope]: word for scope in scopes}
-    problems = [note_words(note.code) for note in line.notes]
+    problems = [note_words(note.code) for note in line.notes if note.level == ERROR]
     return Row(line.line, [shown.get(column, "") for column in columns], problems)
 
 
