@@ -18,6 +18,7 @@ Without its cache, nothing can be counted. Then asking has to wait, and stopping
 import ipaddress
 import logging
 import struct
+from contextlib import suppress
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
@@ -103,15 +104,11 @@ def _count(name: str, span: timedelta, at: datetime) -> int:
     seconds = span.total_seconds()
     key = f"{PREFIX}{name}:{int(at.timestamp() // seconds)}"
     try:
-        for _again in range(2):  # a counter may expire between the two commands
+        for _again in range(2):  # somebody else may begin the count between the two commands
+            with suppress(ValueError):  # there is none yet
+                return int(cache.incr(key))
             if cache.add(key, 1, 2 * seconds):
                 return 1
-            try:
-                number = int(cache.incr(key))
-            except ValueError:
-                continue
-            cache.touch(key, 2 * seconds)  # Django's database cache keeps what it has counted for five minutes only
-            return number
     except (RedisError, DatabaseError, OSError) as error:
         raise CannotCount from error
     raise CannotCount  # the database's cache hides that it cannot write

@@ -2,15 +2,17 @@
 
 import re
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.db import connection
-from django.http import HttpResponse
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
 from deliveries import confirmations
-from landing.models import Kind, OptOutRequest, PendingOptIn
+from landing.forms import EMBEDDED
+from landing.models import Kind, LandingPage, OptOutRequest, PendingOptIn
 from profiles import consent
 from profiles.consent import Evidence
 from profiles.models import OutboxMessage, Source
@@ -34,28 +36,90 @@ def kinds_of_address() -> list[str]:
     return ["nobody@example.org", "known1@example.org", "optout@example.org", "quaran@example.org"]
 
 
-def fingerprint(response: HttpResponse) -> tuple[Any, ...]:
-    return response.status_code, sorted(response.headers.items()), response.content
-
-
 def shape(sql: str) -> str:
     """Return a query without what it is about: its values, and the names of savepoints."""
     return re.sub(r"VALUES.*|'[^']*'|\d+", "", re.sub(r'"s\d+_x\d+"', "", sql), flags=re.DOTALL)
 
 
+def told(page: LandingPage, address: str, *, ip: str, language: str, **fields: str) -> tuple[Any, ...]:
+    """Return all that a visitor can learn by sending a form: the answer without what they typed, and its queries."""
+    with CaptureQueriesContext(connection) as queries:
+        response = send(visitor(language, REMOTE_ADDR=ip), page, address, **fields)
+    assert response.status_code == 200
+    assert not response.cookies
+    content = response.content.decode().replace(address, "")
+    content = re.sub(r'name="stamp" value="[^"]+"', "", content)
+    asked = [shape(query["sql"]) for query in queries.captured_queries]
+    return sorted(response.headers.items()), content, len(asked), tuple(asked)
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
 @pytest.mark.parametrize("kind", Kind)
 def test_unknown_known_opted_out_and_quarantined_addresses_get_the_same_answer(
-    kind: Kind, kinds_of_address: list[str]
+    kind: Kind, language: str, kinds_of_address: list[str]
 ) -> None:
     page = published(kind)
-    send(visitor(REMOTE_ADDR="192.0.2.99"), page, "before@example.org")  # the first form of an hour begins a count
-    seen = set()
-    for number, address in enumerate(kinds_of_address):
-        with CaptureQueriesContext(connection) as queries:
-            response = send(visitor(REMOTE_ADDR=f"192.0.2.{number}"), page, address)
-        assert response.status_code == 200
-        seen.add((repr(fingerprint(response)), tuple(shape(q["sql"]) for q in queries.captured_queries)))
-    assert len(seen) == 1
+    told(page, "before@example.org", ip="192.0.2.99", language=language)  # the first form of an hour begins a count
+    answers = [
+        told(page, address, ip=f"192.0.2.{number}", language=language)
+        for number, address in enumerate(kinds_of_address)
+    ]
+    assert [answer == answers[0] for answer in answers] == [True] * 4
+    handle()
+    # Sent again by everybody, from one network, when the task has done what was asked.
+    again = [told(page, address, ip="192.0.2.99", language=language) for address in kinds_of_address]
+    assert [answer == again[0] for answer in again] == [True] * 4
+    assert again[0][:2] == answers[0][:2]
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize("kind", Kind)
+def test_a_form_on_another_site_gives_the_same_answer_for_all_addresses(
+    kind: Kind, language: str, kinds_of_address: list[str]
+) -> None:
+    page, sent_on = published(kind), {EMBEDDED: "1"}
+    answers = [told(page, address, ip="192.0.2.1", language=language, **sent_on) for address in kinds_of_address]
+    assert [answer == answers[0] for answer in answers] == [True] * 4
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_looking_at_a_page_tells_nothing_about_an_address_in_its_query(kind: Kind, kinds_of_address: list[str]) -> None:
+    url = reverse("landing:page", args=[published(kind).slug])
+    for method in ("get", "head", "options"):
+        answers = []
+        for address in kinds_of_address:
+            typed = quote(address)
+            response = getattr(visitor(), method)(f"{url}?address={typed}")
+            content = re.sub(r'name="stamp" value="[^"]+"', "", response.content.decode()).replace(typed, "")
+            headers = {name: text for name, text in response.headers.items() if name != "Content-Length"}
+            answers.append((response.status_code, headers, content))
+        assert [answer == answers[0] for answer in answers] == [True] * 4, method
+
+
+@pytest.mark.parametrize("kind", [Kind.OPT_IN, Kind.SUBSCRIPTION])
+def test_without_confirmation_the_answer_is_the_same_too(kind: Kind, kinds_of_address: list[str]) -> None:
+    page = published(kind)
+    assert page.published
+    page.published.double_opt_in = False
+    page.published.save()
+    told(page, "before@example.org", ip="192.0.2.99", language="en")
+    answers = [told(page, address, ip="192.0.2.1", language="en") for address in kinds_of_address]
+    handle()
+    answers += [told(page, address, ip="192.0.2.1", language="en") for address in kinds_of_address]
+    assert len({(repr(headers), content) for headers, content, _number, _asked in answers}) == 1
+    assert len({number for *_rest, number, _asked in answers[1:4] + answers[5:]}) <= 2, "the counts begin, then go on"
+
+
+def test_what_cannot_be_read_or_is_sent_too_soon_says_nothing_either(kinds_of_address: list[str]) -> None:
+    page = published()
+    for fields in ({"after": 0.1}, {"company_site": "x"}, {"stamp": ""}):
+        answers = []
+        for address in kinds_of_address:
+            response = send(visitor(), page, address, **fields)
+            content = re.sub(r'name="stamp" value="[^"]+"', "", response.content.decode()).replace(address, "")
+            answers.append((response.status_code, content))
+        assert [answer == answers[0] for answer in answers] == [True] * 4
+    assert not PendingOptIn.objects.exists()
 
 
 def test_the_answer_says_how_to_reach_a_human() -> None:
