@@ -8,6 +8,7 @@ from django.db.models import F
 
 from . import consent
 from .models import Address, Profile
+from .sql import lock_digests
 
 # Positions are moved out of the way first: (profile, channel, position) is unique at every moment.
 ASIDE = 10_000
@@ -26,13 +27,17 @@ def change(profile: Profile, *, removed: Iterable[Address] = (), saved: Iterable
         before = dict(Address.objects.filter(profile=profile).values_list("pk", "position"))
         Address.objects.filter(profile=profile).update(position=F("position") + ASIDE)
         wanted = dict[int, float](before)
-        for number, address in enumerate(saved):
+        added = list(saved)
+        for number, address in enumerate(added):
             position, address.profile = address.position, profile
             address.position = 2 * ASIDE + number
             address.save()
             wanted[address.pk] = _place(position, before.get(address.pk))
         _number(profile, wanted)
         profile.refresh_search()
+        # An opt-out of one of these addresses that is just being kept, as nobody had it, is seen below; one that comes
+        # now waits, and then sees who has it.
+        lock_digests(bytes(address.digest) for address in added)
         consent.apply_erased_opt_outs([profile.pk], at=at)
 
 
