@@ -6,7 +6,10 @@ from typing import Any
 from celery import Celery
 from celery.signals import beat_init, worker_init
 
+from . import broker
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "campaign.settings")
+broker.install()
 app = Celery("campaign")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
