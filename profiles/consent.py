@@ -36,6 +36,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 LIFTERS = {Source.LANDING_PAGE, Source.PREFERENCES, Source.OPERATOR}
 
 
+class _AddressTaken(Exception):
+    """Somebody was given one of the addresses meanwhile."""
+
+
 def writer(function: F) -> F:
     """Enter a function into the registry of those that write."""
     WRITERS[function.__name__] = function
@@ -205,13 +209,18 @@ def opt_out_address(
 
     Where nobody has the address any more, the opt-out is kept by digest and applied to whoever is given it later.
     """
-    people = _having(digest)
-    if not people:
-        _keep_opt_out(digest, service=service, flag=flag, evidence=evidence, at=at)
-        # Somebody may have been given the address meanwhile: an import holds the table until it commits. The lock of
-        # the digest is gone by now: profiles are locked before digests, or a hand-off and this would wait for each
-        # other for ever.
-        people = _having(digest)
+    while not (people := _having(digest)):
+        try:
+            with transaction.atomic():
+                _keep_opt_out(digest, service=service, flag=flag, evidence=evidence, at=at)
+                # An import of people holds the table of kept opt-outs until it commits: whom it gave the address can
+                # be seen only now. Starting again gives the lock of the digest back, also inside another transaction:
+                # profiles are locked before digests, or a hand-off and this would wait for each other for ever.
+                if _having(digest):
+                    raise _AddressTaken
+                return Change()
+        except _AddressTaken:
+            continue
     if service:
         return unsubscribe(people, service, evidence=evidence, at=at)
     return opt_out(people, channel=flag, evidence=evidence, at=at)
@@ -296,15 +305,14 @@ def _keep_opt_out(
     digest: bytes, *, service: Service | None, flag: Channel | None, evidence: Evidence, at: datetime
 ) -> None:
     """Keep the opt-out of an address that nobody has, with its event; said again, it changes nothing."""
-    with transaction.atomic():
-        lock_digests([digest])
-        _kept, new = ErasedOptOut.objects.get_or_create(
-            digest=digest, channel=0 if service else flag or 0, service_id=service.pk if service else 0
-        )
-        if new:
-            act = Act.UNSUBSCRIBE if service else Act.OPT_OUT
-            more = _of_service(service) if service else {"channel": flag}
-            evidence.event(act, at, digest=digest, **more).save()
+    lock_digests([digest])
+    _kept, new = ErasedOptOut.objects.get_or_create(
+        digest=digest, channel=0 if service else flag or 0, service_id=service.pk if service else 0
+    )
+    if new:
+        act = Act.UNSUBSCRIBE if service else Act.OPT_OUT
+        more = _of_service(service) if service else {"channel": flag}
+        evidence.event(act, at, digest=digest, **more).save()
 
 
 def _set_flag(
@@ -338,10 +346,6 @@ def _record(evidence: Evidence, act: Act, at: datetime, profiles: Iterable[int],
 
 def _of_service(service: Service) -> dict[str, Any]:
     return {"service_id": service.pk, "service_name": service.name, "channel": service.channel}
-
-
-class _AddressTaken(Exception):
-    """Somebody was given one of the addresses meanwhile."""
 
 
 @writer

@@ -26,6 +26,12 @@ def one() -> None:
     consent.opt_out_address(Channel.EMAIL, ADDRESS, service=None, flag=Channel.EMAIL, evidence=PERSON, at=NOW)
 
 
+def one_within() -> None:
+    """As pages and mail programs do it: inside a transaction of their own."""
+    with transaction.atomic():
+        one()
+
+
 def many() -> None:
     entries = [AddressOptOut(value, channel=Channel.EMAIL) for value in (*OTHERS, ADDRESS)]
     consent.opt_out_addresses(entries, evidence=PERSON, at=NOW)
@@ -47,7 +53,7 @@ def aside(work: Callable[[], Any]) -> threading.Thread:
 
 
 @pytest.mark.parametrize("late", [False, True])
-@pytest.mark.parametrize("opt_out", [one, many])
+@pytest.mark.parametrize("opt_out", [one, one_within, many])
 def test_an_address_that_is_just_being_imported_is_opted_out(monkeypatch, opt_out, late):
     original, threads = store.save, []
 
@@ -65,7 +71,7 @@ def test_an_address_that_is_just_being_imported_is_opted_out(monkeypatch, opt_ou
     assert verify().problems == []
 
 
-@pytest.mark.parametrize("opt_out", [one, many])
+@pytest.mark.parametrize("opt_out", [one, one_within, many])
 def test_an_address_that_is_just_being_given_to_somebody_is_opted_out(opt_out):
     person = ProfileFactory()
     with transaction.atomic():
@@ -76,7 +82,7 @@ def test_an_address_that_is_just_being_given_to_somebody_is_opted_out(opt_out):
     assert verify().problems == []
 
 
-@pytest.mark.parametrize("opt_out", [one, many])
+@pytest.mark.parametrize("opt_out", [one, one_within, many])
 def test_an_address_that_is_given_to_somebody_while_it_is_opted_out_is_opted_out(opt_out):
     person = ProfileFactory()
     address = Address.make(Channel.EMAIL, "a@example.org")
