@@ -36,6 +36,7 @@ messages: .venv-dev/stamp  ## gather the texts to translate into locale/ and com
 lock: .venv-dev/stamp  ## compile requirements/*.txt from pyproject.toml
 	@$(call compile,run,pyproject.toml)
 	@$(call compile,dev,pyproject.toml --group dev)
+	@$(call compile,captcha,--group captcha --constraint requirements/dev.txt)
 	@$(call compile,browser,--group browser --constraint requirements/dev.txt)
 
 # No index address and no local path in a lock, so that it serves everybody.

@@ -1,6 +1,7 @@
 """What production refuses to start with."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 from django.conf import settings
@@ -61,6 +62,17 @@ def _demonstration_servers() -> Iterator[Error]:
         )
     if not settings.EMAIL_URL_IS_SET:
         yield Error("EMAIL_URL must name the mail server in production.", id="campaign.E009")
+
+
+@register()
+def check_captcha(**_: Any) -> list[CheckMessage]:
+    """Refuse a sum against robots that cannot be made."""
+    if settings.CAPTCHA not in ("", "altcha"):
+        return [Error("CAPTCHA must be empty or altcha.", id="campaign.E018")]
+    if settings.CAPTCHA and find_spec("altcha") is None:
+        hint = "Install it: pip install --require-hashes -r requirements/captcha.txt"
+        return [Error("CAPTCHA is altcha, whose package is missing.", hint=hint, id="campaign.E019")]
+    return []
 
 
 @register()

@@ -177,6 +177,9 @@ PUBLIC_POSTS_PER_HOUR = env.int("PUBLIC_POSTS_PER_HOUR", default=20)
 PUBLIC_POSTS_PER_ADDRESS = env.int("PUBLIC_POSTS_PER_ADDRESS", default=10)
 PUBLIC_POSTS_ALTOGETHER = env.int("PUBLIC_POSTS_ALTOGETHER", default=10_000)
 PUBLIC_OPT_OUTS_PER_HOUR = env.int("PUBLIC_OPT_OUTS_PER_HOUR", default=500)
+# "altcha": a browser works out a sum before a form to opt in is taken (never one to opt out); up to so many tries.
+CAPTCHA = env.str("CAPTCHA", default="")
+CAPTCHA_WORK = env.int("CAPTCHA_WORK", default=50_000)
 CONFIRMATION_HOURS = env.int("CONFIRMATION_HOURS", default=72)  # a double opt-in link lives this long
 # The ledger keeps from where somebody opted in or out (network address, browser) this long; the rest of it stays.
 VISITOR_DETAILS_KEPT = timedelta(days=env.int("VISITOR_DETAILS_DAYS", default=365))

@@ -8,6 +8,7 @@ from django import forms
 from django.conf import settings
 from django.forms.utils import ErrorDict
 from django.http import QueryDict
+from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 
 from profiles import addresses
@@ -15,7 +16,7 @@ from profiles.addresses import ReadAddress
 from profiles.channels import Channel
 from profiles.digests import digest
 
-from . import limits, questions
+from . import captcha, limits, questions
 from .models import Asked, Kind, LandingPage
 from .wording import Words
 
@@ -95,6 +96,19 @@ class PageForm(forms.Form):
         """Say whether the form was filled in as no person does: the hidden field, or in no time."""
         fresh = limits.is_fresh(self.data.get("stamp", ""), self.page.pk, at=self.at)
         return bool(self.data.get(TRAP)) or not fresh
+
+    @cached_property
+    def challenge(self) -> str:
+        """Return the sum that the browser has to work out; empty where none is wanted."""
+        return captcha.challenge(at=self.at) if captcha.is_wanted(self.page) else ""
+
+    @property
+    def lacks_proof(self) -> bool:
+        """Say whether the sum that came with the form was not worked out, or was sent before."""
+        if not captcha.is_wanted(self.page):
+            return False
+        proof = captcha.solved(self.data.get("proof", ""))
+        return not (proof and limits.is_first(proof))
 
     @property
     def stamp(self) -> str:

@@ -4,6 +4,7 @@
     is_fresh(stamp, page, at=...)            when it comes back: neither too fast for a person, nor older than a day
     room_to_ask(form, digest, ip=, at=)      counts a form that makes us write to somebody: an opt-in, a link asked for
     room_to_stop(ip=, at=)                   counts a form by which somebody stops messages
+    is_first(proof)                          notes a proof of work (see captcha), which is good for one form
 
 Asking is counted per network, per address and altogether. Somebody who asks too often for one address gets the same
 answer as ever, and nothing is stored: the address is written to once a day at most anyway.
@@ -34,6 +35,7 @@ TOO_FAST = timedelta(seconds=1.5)
 TOO_OLD = timedelta(days=1)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 PREFIX = "landing.limit:"
+DOWN = (RedisError, DatabaseError, OSError)  # what a shared cache raises that does not answer
 _STAMP = struct.Struct(">QQ")
 logger = logging.getLogger(__name__)
 
@@ -96,6 +98,14 @@ def room_to_stop(*, ip: str, at: datetime) -> Room:
     return Room.TAKE
 
 
+def is_first(proof: str) -> bool:
+    """Say whether a proof of work has not been used before; where nobody can say, nothing is taken anyway."""
+    try:
+        return bool(cache.add(f"{PREFIX}proof:{proof}", 1, 2 * HOUR.total_seconds()))
+    except DOWN:
+        return True
+
+
 def _count(name: str, span: timedelta, at: datetime) -> int:
     """Count one under a name; return how many there were in the current hour or day of the clock.
 
@@ -109,7 +119,7 @@ def _count(name: str, span: timedelta, at: datetime) -> int:
                 return int(cache.incr(key))
             if cache.add(key, 1, 2 * seconds):
                 return 1
-    except (RedisError, DatabaseError, OSError) as error:
+    except DOWN as error:
         raise CannotCount from error
     raise CannotCount  # the database's cache hides that it cannot write
 

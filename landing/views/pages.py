@@ -67,7 +67,7 @@ def _receive(
     form = PageForm(page, version.fields, words, data, at=at)
     if not form.is_valid():
         return _form(request, page, words, form, status=422)
-    if form.seems_robotic:
+    if form.seems_robotic or form.lacks_proof:
         return _form(request, page, words, form, status=422, again=True)
     told = visit(request)
     if page.is_opt_out:
