@@ -111,6 +111,10 @@ class Visit:
     def untick(self, label: str, **names: str) -> None:
         self._box(label, **names, ticked=False)
 
+    def address(self, name: str) -> str:
+        """Return an address that no visitor of another language has."""
+        return f"{name}.{self.kind.language}@example.org"
+
     # -- what a visitor finds ------------------------------------------------------------------------------------------
 
     def words(self, english: str, **names: str) -> str:
@@ -128,9 +132,14 @@ class Visit:
         return bool(self.page.get_by_role(role, name=self.words(name), exact=True).count())
 
     def texts(self) -> Iterator[str]:
-        """Yield what can be read or heard of the page, line by line: also names of pictures and of groups."""
+        """Yield what can be read or heard of the page, line by line: also names of pictures and of groups.
+
+        But for the countries of a list, whose names may be alike.
+        """
         yield self.page.title()
-        yield from filter(None, (line.strip() for line in self.page.locator("body").inner_text().split("\n")))
+        chosen = self.page.eval_on_selector_all("option[value]:not([value=''])", "all => all.map(one => one.text)")
+        lines = {line.strip() for line in self.page.locator("body").inner_text().split("\n")}
+        yield from lines - {"", *chosen}
         yield from self.page.evaluate(
             """() => [...document.querySelectorAll('[alt],[title],[aria-label],[placeholder]')].flatMap(
                 element => ['alt', 'title', 'aria-label', 'placeholder'].map(name => element.getAttribute(name)))
