@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 from django.test import TransactionTestCase
+from django.utils import translation
 
 from profiles.triggers import lifted
 
@@ -69,6 +70,13 @@ def _empty_cache() -> Iterator[None]:
     yield
     if settings.TEST_ENGINE == "postgres":
         cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def _own_language() -> Iterator[None]:
+    """Leave no language to the next test: a request in French stays active in its thread."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(scope="session")
