@@ -90,7 +90,8 @@ def show(
     context = {
         "brand": brand,
         "language": current,
-        "languages": [entry for entry in switch if entry[0] != current],
+        # What answers a form is not at its address: the link to another language would lead away from it.
+        "languages": [entry for entry in switch if entry[0] != current and request.method != "POST"],
         "style": reverse("landing:accent", args=[codes_of(brand.color, brand.page_color) if brand else codes_of("")]),
         "logo": brand.logo_path if brand else "",
         "privacy": pick(brand.privacy_notice) if brand else "",

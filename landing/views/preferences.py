@@ -1,6 +1,6 @@
 """The page on which somebody chooses what they receive, behind the link that was mailed to them."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -102,7 +102,8 @@ def _page(
         "shown": offered.shown.seal(), "masked": person.proven.masked, "saved": saved, "again": again,
         "history": history.read(person.ids, person.digests, proven=bytes(asked.digest)),
         "download": f"{resolve_url('landing:history', token)}?lang={get_language()}",
-        "until": timezone.localtime(asked.expires_at),
+        # Not until when: visitors live in time zones that we do not know.
+        "minutes": -((at - asked.expires_at) // timedelta(minutes=1)) if asked.expires_at else 0,
     }  # fmt: skip
     return show(request, "preferences", asked.brand, values, status=status)
 

@@ -180,6 +180,7 @@ def test_two_actions_stop_a_newsletter_and_one_more_undoes_it(
     assert subscriptions() == set()
     visit.reads("Done.")
     visit.reads("A message already leaving may still arrive.")
+    assert visit.page.locator("nav").count() == 0, "the link to the other language would lead away from the undo"
     visit.press("Undo")
     visit.reads("Undone.")
     assert subscriptions() == {("zoe@example.org", "letter")}

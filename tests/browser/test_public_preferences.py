@@ -1,6 +1,7 @@
 """People choose what they receive, on the page behind the link that is mailed to them, and stop everything there."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,9 @@ def test_somebody_changes_services_and_channels_and_sees_what_was_saved(
     visit.to(ask(visit))
     letter, bees = LETTER[kind.language], BEES[kind.language]
     assert ticked(visit) == {letter, "Emails", "Text messages"}
-    assert "example.org" not in visit.page.inner_text("main").replace("z•••@example.org", "")
+    text = visit.page.inner_text("main")
+    assert "example.org" not in text.replace("z•••@example.org", "")
+    assert re.search(r"\b(59|60) (more )?minutes", text), "visitors have clocks of many time zones"
     visit.untick(letter)
     visit.tick(bees)
     visit.untick("Text messages")
@@ -77,6 +80,7 @@ def test_somebody_changes_services_and_channels_and_sees_what_was_saved(
     for line in ("Unsubscribed from “%(service)s”", "Subscribed to “%(service)s”"):
         visit.reads(line, service=letter if line.startswith("Un") else bees)
     visit.reads("Text messages stopped")
+    assert all(moment.endswith(" UTC") for moment in visit.page.locator("time").all_inner_texts())
 
 
 @every_kind
