@@ -123,7 +123,10 @@ def _channels(profile: Profile, events: Sequence[ConsentEvent]) -> list[State]:
     states = []
     for channel, flag in FLAGS.items():
         label = str(channel.label) if channel else _("Every channel")
-        states.append(State(subject=label, on=not getattr(profile, flag), since=last.get(channel)))
+        # Who opted out of everything is reached on no channel, whatever is said of one.
+        deciding = None if profile.blacklisted and not getattr(profile, flag) else channel
+        off = profile.blacklisted or getattr(profile, flag)
+        states.append(State(subject=label, on=not off, since=last.get(deciding)))
     return states
 
 

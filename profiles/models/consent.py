@@ -107,7 +107,7 @@ class Source(models.TextChoices):
     COMPLAINT = "complaint", _("Complaint")
     BOUNCE = "bounce", _("Bounce")
     WEBHOOK = "webhook", _("Mail provider")
-    ERASURE = "erasure", _("Erasure")
+    ERASURE = "erasure", _("Earlier request for this address")
     SYSTEM = "system", _("System")
 
 

@@ -9,10 +9,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from profiles import consent, seals
+from profiles import address_book, consent, seals
 from profiles.channels import Channel
 from profiles.consent import Evidence
-from profiles.models import AuditEvent, Profile, Source
+from profiles.models import Address, AuditEvent, Profile, Source
 from quarantine.escalation import Target, quarantine
 from quarantine.models import Cause
 from tests.campaign.test_roles import somebody
@@ -67,6 +67,26 @@ def test_the_page_says_who_when_how_and_what_they_were_told(client: Client, pers
         "to be sealed within a minute", "No: does not wish to be contacted", "Address no longer used",
     ):  # fmt: skip
         assert told in text, told
+
+
+def test_who_opted_out_of_everything_may_be_reached_on_no_channel(client: Client) -> None:
+    person = ProfileFactory(email="zoe@example.org")
+    operator = Evidence(source=Source.OPERATOR, reason="Called us.")
+    consent.opt_out([person.pk], channel=None, evidence=operator, at=NOW)
+    channels = file(client, person)["channels"]
+    assert {channel["on"] for channel in channels} == {False}
+    assert {channel["since"] for channel in channels} == {NOW.isoformat()}
+
+
+def test_an_opt_out_that_was_kept_for_the_address_is_not_called_an_erasure(client: Client) -> None:
+    held = Address.make(Channel.EMAIL, "gone@example.org")
+    asked = Evidence(source=Source.LANDING_PAGE)
+    consent.opt_out_address(Channel.EMAIL, bytes(held.digest), service=None, evidence=asked, at=NOW)
+    person = ProfileFactory()
+    address_book.change(person, saved=[Address.make(Channel.EMAIL, "gone@example.org")], at=NOW)
+    text = sheet(client, person)
+    assert "Earlier request for this address" in text
+    assert "Erasure" not in text
 
 
 def test_the_file_holds_the_same(client: Client, person: Profile) -> None:
