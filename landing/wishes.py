@@ -29,7 +29,7 @@ STOPS = (Act.OPT_OUT, Act.UNSUBSCRIBE, Act.EXPIRE, Act.QUARANTINE)
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What became of a form: whether something was stopped, and whether something newer kept a box from being on."""
+    """What became of a form: whether something was stopped, and whether something newer keeps a ticked box off."""
 
     stopped: bool = False
     newer: bool = False
@@ -60,12 +60,14 @@ def save(
         off = [item for item, on in shown.items.items() if on and item.key not in ticked]
         wanted = [item for item, on in shown.items.items() if not on and item.key in ticked]
         wanted = [item for item in wanted if offered.shown.items.get(item) is False]
-        newer = _stopped_since(shown.upto, person) if wanted else set()
+        kept = [item for item, on in shown.items.items() if on and item.key in ticked]
+        missed = [item for item in kept if offered.shown.items.get(item) is False]
+        newer = _stopped_since(shown.upto, person) if wanted or missed else set()
         deed = Deed(person=person, evidence=evidence_of(offered.words, visit), at=at)
         _switch_off(deed, off)
         _switch_on(deed, [item for item in wanted if item not in newer])
     was_on = offered.shown.items
-    return Saved(stopped=any(was_on.get(item) for item in off), newer=not newer.isdisjoint(wanted))
+    return Saved(stopped=any(was_on.get(item) for item in off), newer=not newer.isdisjoint(wanted + missed))
 
 
 def evidence_of(text: str, visit: Visit) -> Evidence:

@@ -219,6 +219,17 @@ def test_a_stale_page_switches_nothing_on_that_was_stopped_since(
     assert boxes(Form(url).tick(EMAIL).save())[EMAIL] is True, "a fresh page does what it says"
 
 
+def test_a_stale_page_says_what_was_stopped_since_although_its_box_is_still_ticked(
+    zoe: Profile, garden: Service, bees: Service
+) -> None:
+    url = preferences_url(ask())
+    stale = Form(url)
+    Form(url).untick(key(garden)).save()
+    html = stale.tick(key(bees)).save()
+    assert subscribed(zoe) == {"bees"}
+    assert "Something was stopped since this page was opened" in html
+
+
 def test_a_form_sent_twice_does_everything_once(zoe: Profile, garden: Service, bees: Service) -> None:
     form = Form(preferences_url(ask())).untick(key(garden), SMS).tick(key(bees))
     form.save()
