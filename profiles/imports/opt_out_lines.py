@@ -103,9 +103,10 @@ def _read(record: Record, columns: Columns, services: Mapping[str, Service], tod
 
 def _take_addresses(line: OptOutLine, cells: Mapping[str, str]) -> None:
     bad = []
+    is_email = _BY_WORD.get(plain(cells.get(CHANNEL, ""))) == Channel.EMAIL
     for column in (*ADDRESSES, ADDRESS):
         if text := cells.get(column):
-            channel = ADDRESSES.get(column) or (Channel.EMAIL if "@" in text else Channel.SMS)
+            channel = ADDRESSES.get(column) or (Channel.EMAIL if "@" in text or is_email else Channel.SMS)
             found = read(channel, text, country=line.country)
             if found.flaw:
                 bad.append((column, found.flaw.value, text))

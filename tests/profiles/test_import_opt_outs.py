@@ -35,6 +35,12 @@ def test_everybody_who_has_the_address_is_opted_out_of_its_channel_and_nobody_is
     assert (event.act, event.channel, event.source) == (Act.OPT_OUT, Channel.EMAIL, Source.IMPORT)
 
 
+def test_a_word_where_an_email_address_is_expected_is_not_called_a_phone_number():
+    job = import_opt_outs("address,channel\npas-une-adresse,email\n")
+    assert counts(job)["errors"] == 1
+    assert notes(job) == [(2, "email", "address")]
+
+
 def test_an_address_that_nobody_has_is_kept_by_digest_and_applies_to_whoever_is_given_it():
     job = import_opt_outs("email\ngone@example.org\n")
     assert counts(job) == {"opted_out": 0, "updated": 0, "created": 1, "unchanged": 0, "errors": 0}
