@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from profiles import brands
 from profiles.models import Brand, Service
+from profiles.texts import lacking
 
 from .models import Asked, Content, Kind, LandingPage, LandingPageVersion, PageState
 
@@ -67,6 +68,15 @@ def has_changes(page: LandingPage) -> bool:
 def fields_of(page: LandingPage) -> list[dict[str, Any]]:
     """Return what a page asks for, as a version keeps it."""
     return [field.as_json() for field in page.asked.all()]
+
+
+def lacking_languages(version: LandingPageVersion) -> list[str]:
+    """Name the languages whose visitors read what they agree to, or what a field asks for, in another language.
+
+    For the other texts a page has words of its own in every language.
+    """
+    texts = [version.agreement, *(field["label"] or {} for field in version.fields)]
+    return sorted({name for text in texts for name in lacking(text)})
 
 
 def ask_for_name(page: LandingPage) -> None:

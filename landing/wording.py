@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from profiles.channels import Channel
-from profiles.texts import pick
+from profiles.texts import own, pick
 
 from .models import Content, Kind, LandingPage
 
@@ -44,8 +44,8 @@ def words(page: LandingPage, content: Content) -> Words:
     """Return the texts of a page in the active language; `content` is a version, or the page for its draft."""
     title, introduction, button = _defaults(page)
     return Words(
-        title=pick(content.title) or title,
-        introduction=pick(content.introduction) or introduction,
+        title=own(content.title) or title,
+        introduction=own(content.introduction) or introduction,
         agreement="" if page.is_opt_out or page.kind == Kind.PREFERENCES else pick(content.agreement),
         button=button,
         duration=duration(page),
@@ -67,18 +67,18 @@ def outcome(page: LandingPage, content: Content) -> Outcome:
 
     The marketer's words replace ours, but for what people still have to do, or may still receive.
     """
-    own, own_title = pick(content.thanks_text), pick(content.thanks_title)
+    thanks, title = own(content.thanks_text), own(content.thanks_title)
     usual = _outcome(page, content)
-    if not own:
-        return replace(usual, title=own_title or usual.title)
+    if not thanks:
+        return replace(usual, title=title or usual.title)
     if page.is_opt_out:
-        return Outcome(own_title or usual.title, own, _("A message already leaving may still arrive."))
-    return replace(usual, title=own_title or usual.title, text=f"{own}\n\n{usual.text}" if usual.advice else own)
+        return Outcome(title or usual.title, thanks, _("A message already leaving may still arrive."))
+    return replace(usual, title=title or usual.title, text=f"{thanks}\n\n{usual.text}" if usual.advice else thanks)
 
 
 def closed(page: LandingPage, content: Content) -> str:
     """Return what is said to those who come once a page takes no more requests."""
-    return pick(content.closed_text) or _("It no longer takes requests. If you need anything, write to us.")
+    return own(content.closed_text) or _("It no longer takes requests. If you need anything, write to us.")
 
 
 def whole_channel(channel: Channel, brand: str) -> str:

@@ -14,6 +14,18 @@ def pick(texts: Mapping[str, str], language: str = "") -> str:
     return texts.get(wanted) or texts.get(settings.LANGUAGE_CODE) or next((text for text in texts.values() if text), "")
 
 
+def own(texts: Mapping[str, str]) -> str:
+    """Return the text in the active language, or nothing: for texts where Campaign has its own in every language."""
+    return texts.get((get_language() or settings.LANGUAGE_CODE).split("-")[0], "")
+
+
+def lacking(texts: Mapping[str, str]) -> list[str]:
+    """Return the names of the languages in which a text is not written, although it is in another."""
+    if not any(texts.values()):
+        return []
+    return [str(name) for code, name in settings.LANGUAGES if not texts.get(code)]
+
+
 def supported(language: str) -> str:
     """Return the language if Campaign speaks it, else the default one."""
     code = language.lower().replace("_", "-").split("-")[0]

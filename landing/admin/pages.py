@@ -206,6 +206,12 @@ class LandingPageAdmin(BaseAdmin):
             )  # fmt: skip
             self.log_change(request, page, _("Published version %(number)d.") % {"number": version.number})
         messages.success(request, _("Published. Visitors see it at %(address)s.") % {"address": page.public_address})
+        if languages := publishing.lacking_languages(version):
+            told = _(
+                "The agreement, or the label of a field, is not written in: %(languages)s. Visitors read it in another"
+                " language. Write it there too, and publish again."
+            )
+            messages.warning(request, told % {"languages": ", ".join(languages)})
 
     def close_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Take no more requests on a page."""

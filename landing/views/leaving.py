@@ -183,8 +183,8 @@ def _mail_link(request: HttpRequest, leaving: Leaving, brand: Brand) -> HttpResp
 
 def _undone(request: HttpRequest, leaving: Leaving, undone: Undone) -> HttpResponse:
     told = {
-        Undone.RESTORED: (_("Undone."), _("You receive messages as you did before.")),
-        Undone.ALREADY: (_("Undone."), _("You receive messages as you did before.")),
+        Undone.RESTORED: (_("Undone."), _("All is as it was before this choice.")),
+        Undone.ALREADY: (_("Undone."), _("All is as it was before this choice.")),
         Undone.NEWER: (
             _("Nothing was changed"),
             _("Something newer has been recorded for this address, and it stays as it is."),

@@ -102,6 +102,19 @@ def test_a_page_about_everything_has_no_service(client: Client) -> None:
     assert LandingPage.objects.get(slug="garden-page").service is None
 
 
+@pytest.mark.parametrize(
+    ("agreement", "warned"), [({"en": "I agree."}, True), ({"en": "I agree.", "fr": "D’accord."}, False)]
+)
+def test_publishing_warns_of_an_agreement_that_some_visitors_would_read_in_another_language(
+    client: Client, agreement: dict[str, str], warned: bool
+) -> None:
+    page = LandingPageFactory(agreement=agreement)
+    response = client.post(reverse("admin:landing_publish", args=[page.pk]), follow=True)
+    assert ("is not written in: French." in response.content.decode()) is warned
+    page.refresh_from_db()
+    assert page.state == PageState.PUBLISHED
+
+
 def test_publishing_and_closing_are_two_presses_and_two_lines_of_the_history(client: Client) -> None:
     page = LandingPageFactory()
     assert client.post(reverse("admin:landing_publish", args=[page.pk])).status_code == 302

@@ -48,6 +48,15 @@ def test_without_own_words_visitors_read_the_usual_ones() -> None:
     assert "One last step: look in your mailbox" in send(visitor(), published(), "a@example.org").content.decode()
 
 
+def test_who_reads_a_language_without_own_words_reads_the_usual_ones_and_not_another_language() -> None:
+    only_english = {name: {"en": f"Own {name}"} for name in ("title", "introduction", "thanks_title", "thanks_text")}
+    page = published(double_opt_in=False, **only_english)
+    shown = visitor("fr").get(url(page)).content.decode() + send(visitor("fr"), page, "a@example.org").content.decode()
+    assert "Own " not in shown
+    assert "<h1>Merci.</h1>" in shown
+    assert "<h1>Own thanks_title</h1>" in send(visitor(), page, "a@example.org").content.decode()
+
+
 def test_a_title_alone_leaves_the_usual_text() -> None:
     page = published(thanks_title=THANKS["thanks_title"])
     shown = send(visitor(), page, "a@example.org").content.decode()
