@@ -12,6 +12,7 @@ row. Stopping moves the run out of `running`, so the next range finds that it ma
 """
 
 import secrets
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,8 +27,8 @@ from profiles.models import Address, Profile, ProfileQuerySet, Subscription
 from quarantine.models import QuarantinedAddress
 
 from . import lifecycle, sql
-from .exclusions import reasons_expression, reasons_of, with_address
-from .models import AnalysisRun, Delivery, Lease, MessageClass, RunReason, State, Target
+from .exclusions import IdRange, reasons_expression, reasons_of, with_address
+from .models import AnalysisRun, Delivery, Lease, MessageClass, State, Target
 
 R = AnalysisRun.State
 PURGE_BATCH = 5_000
@@ -80,6 +81,7 @@ def prepare(run: AnalysisRun) -> bool:
             return False
         sql.insert_quarantined(run.pk, _quarantined_people(run, channel))
         sql.insert_duplicates(run.pk, _sharing_people(run, channel))
+    sql.analyse_exceptions()
     return True
 
 
@@ -90,7 +92,7 @@ def write_range(run: AnalysisRun) -> bool:
         if not _checkpoint(run, upto=upto):
             return False
         if sql.insert_log(run.pk, run.delivery_id, _range(run, after, upto)):
-            _add_counts(run, sql.count_reasons(run.pk, after, upto))
+            sql.add_counts(run.pk, _by_reason(sql.count_reasons(run.pk, after, upto)))
             sql.insert_leases(run.pk, after, upto, settings.LEASE_SIZE)
     return True
 
@@ -161,12 +163,13 @@ def _checkpoint(run: AnalysisRun, **fields: Any) -> bool:
     return True
 
 
-def _target(delivery: Delivery, at: datetime) -> ProfileQuerySet:
-    """Return the people a delivery is for, before anybody is left out."""
+def _target(delivery: Delivery, at: datetime, within: IdRange | None = None) -> ProfileQuerySet:
+    """Return the people a delivery is for, before anybody is left out; of a range, or all of them."""
+    people = Profile.objects.all() if within is None else Profile.objects.filter(within.q("pk"))
     if delivery.target == Target.SERVICE:
-        runs = Subscription.objects.active_q(at, "subscriptions__")
-        return Profile.objects.filter(runs, subscriptions__service=delivery.service_id)
-    return Profile.objects.all()
+        runs = Subscription.objects.active_q(at, "subscriptions__") & Q(subscriptions__service=delivery.service_id)
+        return people.filter(runs if within is None else runs & within.q("subscriptions__profile"))
+    return people
 
 
 def _quarantined_people(run: AnalysisRun, channel: Channel) -> Any:
@@ -185,17 +188,20 @@ def _cause_of(run: AnalysisRun, channel: Channel) -> Any:
     return Subquery(entries.order_by("cause").values("cause")[:1])
 
 
-def _judged(run: AnalysisRun, people: ProfileQuerySet) -> Any:
-    """Annotate people with what the exclusions say, the quarantine read from the run's exceptions."""
+def _exceptions(run: AnalysisRun, within: IdRange | None, *, duplicate: bool) -> FilteredRelation:
+    """Join the exceptions of a run: the duplicates, or the quarantined."""
+    which = Q(delivery_exceptions__run=run.pk, delivery_exceptions__duplicate=duplicate)
+    if within is not None:
+        which &= within.q("delivery_exceptions__profile")
+    return FilteredRelation("delivery_exceptions", condition=which)
+
+
+def _judged(run: AnalysisRun, within: IdRange | None = None) -> Any:
+    """Annotate the target with what the exclusions say, the quarantine read from the run's exceptions."""
     channel, message_class = Channel(run.delivery.channel), MessageClass(run.delivery.message_class)
     return (
-        with_address(people, channel)
-        .annotate(
-            left_out=FilteredRelation(
-                "delivery_exceptions",
-                condition=Q(delivery_exceptions__run=run.pk, delivery_exceptions__duplicate=False),
-            )
-        )
+        with_address(_target(run.delivery, run.at, within), channel, within=within)
+        .annotate(left_out=_exceptions(run, within, duplicate=False))
         .annotate(quarantine_cause=F("left_out__cause"))
         .annotate(bits=reasons_expression(channel, message_class))
     )
@@ -204,20 +210,16 @@ def _judged(run: AnalysisRun, people: ProfileQuerySet) -> Any:
 def _sharing_people(run: AnalysisRun, channel: Channel) -> Any:
     """Yield (id, position, digest, bits) of the people of the target who share their address with somebody."""
     shared = Address.objects.primary(channel).values("digest").annotate(n=Count("id")).filter(n__gt=1).values("digest")
-    people = _judged(run, _target(run.delivery, run.at)).filter(addr__digest__in=shared)
+    people = _judged(run).filter(addr__digest__in=shared)
     return people.values("id", "bits", position=F("addr__position"), digest=F("addr__digest"))
 
 
 def _range(run: AnalysisRun, after: int, upto: int) -> Any:
     """Yield (id, position, address, digest, bits, duplicate) of the people of a range."""
-    people = _target(run.delivery, run.at).filter(pk__gt=after, pk__lte=upto)
+    within = IdRange(after, upto)
     return (
-        _judged(run, people)
-        .annotate(
-            twin=FilteredRelation(
-                "delivery_exceptions", condition=Q(delivery_exceptions__run=run.pk, delivery_exceptions__duplicate=True)
-            )
-        )
+        _judged(run, within)
+        .annotate(twin=_exceptions(run, within, duplicate=True))
         .values(
             "id", "bits", position=Coalesce(F("addr__position"), 1), address=Coalesce(F("addr__value"), Value("")),
             digest=F("addr__digest"),
@@ -226,17 +228,13 @@ def _range(run: AnalysisRun, after: int, upto: int) -> Any:
     )  # fmt: skip
 
 
-def _add_counts(run: AnalysisRun, counts: list[sql.ReasonCount]) -> None:
-    """Add the counts of a range to the run's counters, one row per reason."""
-    first: dict[int, int] = {}
-    in_all: dict[int, int] = {}
+def _by_reason(counts: list[sql.ReasonCount]) -> dict[int, tuple[int, int]]:
+    """Return reason → (rows that have it first, rows that have it at all)."""
+    first: Counter[int] = Counter()
+    in_all: Counter[int] = Counter()
     for count in counts:
         if count.reason:
-            first[count.reason] = first.get(count.reason, 0) + count.rows
+            first[count.reason] += count.rows
         for reason in reasons_of(count.reasons):
-            in_all[reason] = in_all.get(reason, 0) + count.rows
-    for code in sorted(in_all):
-        counter, _created = RunReason.objects.get_or_create(run=run, reason=code)
-        RunReason.objects.filter(pk=counter.pk).update(
-            first=F("first") + first.get(code, 0), in_all=F("in_all") + in_all[code]
-        )
+            in_all[reason] += count.rows
+    return {reason: (first[reason], rows) for reason, rows in in_all.items()}

@@ -34,6 +34,22 @@ class Exclusion:
     transactional: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class IdRange:
+    """The profiles with after < id <= upto.
+
+    A query that joins tables says it of each of them: PostgreSQL passes an equality on to the tables joined by it,
+    but not an inequality, and would read the whole of each table for every range.
+    """
+
+    after: int
+    upto: int
+
+    def q(self, profile: str) -> Q:
+        """Say it of the column that holds the profile."""
+        return Q(**{f"{profile}__gt": self.after, f"{profile}__lte": self.upto})
+
+
 def _quarantined_for(cause: Cause) -> Callable[[Channel], Q]:
     return lambda channel: Q(quarantine_cause=cause)
 
@@ -62,9 +78,16 @@ QUARANTINE_REASONS = {
 AMONG_SURVIVORS = (Reason.DUPLICATE,)
 
 
-def with_address(people: ProfileQuerySet, channel: Channel, digest: bytes | None = None) -> ProfileQuerySet:
-    """Join each person's primary address of a channel, or the one with a digest, as `addr`; people without one stay."""
+def with_address(
+    people: ProfileQuerySet, channel: Channel, digest: bytes | None = None, *, within: IdRange | None = None
+) -> ProfileQuerySet:
+    """Join each person's primary address of a channel, or the one with a digest, as `addr`; people without one stay.
+
+    `within` says again, of the addresses, which people are read.
+    """
     which = Q(addresses__position=1) if digest is None else Q(addresses__digest=digest)
+    if within is not None:
+        which &= within.q("addresses__profile")
     return people.annotate(addr=FilteredRelation("addresses", condition=Q(addresses__channel=channel) & which))
 
 

@@ -4,16 +4,18 @@ The ORM writes the selects (so that a predicate exists once, in `exclusions`); t
 the ORM has no INSERT … SELECT, no window over a derived table and no FOR SHARE.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from django.db import connection
 from django.db.models import QuerySet
 
-from .models import Delivery, DeliveryException, DeliveryLog, Lease, LogStatus, Reason
+from .models import Delivery, DeliveryException, DeliveryLog, Lease, LogStatus, Reason, RunReason
 
 _LOG = DeliveryLog._meta.db_table
 _EXCEPTION = DeliveryException._meta.db_table
 _LEASE = Lease._meta.db_table
+_COUNTER = RunReason._meta.db_table
 _DELIVERY = Delivery._meta.db_table
 
 
@@ -57,6 +59,12 @@ def insert_duplicates(run: int, rows: QuerySet[Any, Any]) -> int:
     )
 
 
+def analyse_exceptions() -> None:
+    """Tell PostgreSQL how many exceptions there are now: until then it plans each range as if there were none."""
+    if connection.vendor == "postgresql":
+        _execute(f"ANALYZE {_EXCEPTION}", ())
+
+
 def insert_log(run: int, delivery: int, rows: QuerySet[Any, Any]) -> int:
     """Write the log rows of one range; return how many.
 
@@ -87,6 +95,20 @@ def count_reasons(run: int, after: int, upto: int) -> list[ReasonCount]:
         (run, after, upto),
     )
     return [ReasonCount(*row) for row in rows]
+
+
+def add_counts(run: int, counts: Mapping[int, tuple[int, int]]) -> None:
+    """Add to the counters of a run: reason → (rows that have it first, rows that have it at all). One statement."""
+    if not counts:
+        return
+    rows = [(run, reason, first, in_all, 0) for reason, (first, in_all) in sorted(counts.items())]
+    places = ", ".join(["(%s, %s, %s, %s, %s)"] * len(rows))
+    _execute(
+        f"INSERT INTO {_COUNTER} AS c (run_id, reason, first, in_all, since) VALUES {places} "
+        "ON CONFLICT (run_id, reason) DO UPDATE"
+        " SET first = c.first + excluded.first, in_all = c.in_all + excluded.in_all",
+        tuple(value for row in rows for value in row),
+    )
 
 
 def insert_leases(run: int, after: int, upto: int, size: int) -> None:
