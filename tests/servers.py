@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,10 +34,11 @@ ENVIRONMENT = {"LC_ALL": "C.UTF-8", "PATH": os.defpath, "TZ": "UTC"}
 
 
 @contextlib.contextmanager
-def postgres(*, durable: bool = False) -> Iterator[str]:
+def postgres(*, durable: bool = False, tuned: Mapping[str, str] | None = None) -> Iterator[str]:
     """Run PostgreSQL and yield the URL of an empty database; the user is a superuser without a password.
 
-    `durable` is for measurements: commits wait for the disk, as in production.
+    `durable` and `tuned` are for measurements: commits wait for the disk, and parameters have the values that a
+    server of that size would be given.
     """
     with _folder() as folder:
         binaries = _postgres_binaries(folder)
@@ -60,6 +61,7 @@ def postgres(*, durable: bool = False) -> Iterator[str]:
             "unix_socket_directories": "",
             "timezone": "UTC",
             **({} if durable else fast),
+            **(tuned or {}),
         }
         command = [binaries / "postgres", "-D", data, *(f"--{name}={value}" for name, value in options.items())]
         with _running(command, folder, ready=lambda: psycopg.connect(url).close(), unready=psycopg.OperationalError):

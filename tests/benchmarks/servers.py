@@ -8,7 +8,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,12 +52,16 @@ class Place:
 
 
 @contextlib.contextmanager
-def place() -> Iterator[Place]:
-    """Yield a migrated, empty Campaign on PostgreSQL with durable commits, and Valkey."""
+def place(*, tuned: Mapping[str, str] | None = None, sqlite: bool = False) -> Iterator[Place]:
+    """Yield a migrated, empty Campaign on PostgreSQL with durable commits, or on SQLite; and Valkey."""
     with contextlib.ExitStack() as stack:
-        database = os.environ.get("BENCH_DATABASE_URL") or stack.enter_context(postgres(durable=True))
-        cache = os.environ.get("BENCH_CACHE_URL") or stack.enter_context(valkey())
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="campaign-bench-"))
+        if sqlite:
+            database = f"sqlite:///{folder}/bench.sqlite3"
+        else:
+            given = os.environ.get("BENCH_DATABASE_URL")
+            database = given or stack.enter_context(postgres(durable=True, tuned=tuned))
+        cache = os.environ.get("BENCH_CACHE_URL") or stack.enter_context(valkey())
         own = {"DATABASE_URL": database, "CACHE_URL": cache, "CELERY_BROKER_URL": cache, "DATA_DIR": folder}
         kept = {name: text for name, text in os.environ.items() if name not in ("EMAIL_URL", "DJANGO_SETTINGS_MODULE")}
         found = Place({**kept, **own, "CAMPAIGN_ENV": "local", "DJANGO_SETTINGS_MODULE": "campaign.settings"})
