@@ -1,10 +1,10 @@
 """The analysis: one log row per targeted address, to send or left out with the reason; nothing is sent.
 
 A run goes through the target twice. First the exceptions: whose address is quarantined, whose address an earlier
-surviving person has. Then ranges of profile ids, each in one short transaction together with its checkpoint, its
-counts and its leases:
+surviving person has; by ranges of digests, for people who share an address have its digest in common. Then ranges of
+profile ids, with their counts and leases. Each range is one short transaction together with its checkpoint:
 
-    start → prepare (exceptions) → write_range × n → finish
+    start → prepare (exceptions) × m → write_range × n → finish
 
 A run is worked on by one owner at a time, whose lease the checkpoint renews. A task that is lost, repeated or late
 loses and repeats nothing: the next owner goes on from the checkpoint, and an owner that has lost its lease moves no
@@ -13,7 +13,10 @@ row. Stopping moves the run out of `running`, so the next range finds that it ma
 
 import secrets
 from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 from typing import Any
 
 from django.conf import settings
@@ -32,6 +35,26 @@ from .models import AnalysisRun, Delivery, Lease, MessageClass, State, Target
 
 R = AnalysisRun.State
 PURGE_BATCH = 5_000
+
+
+DIGESTS = 1 << 16  # there are so many beginnings, of two bytes, of a digest
+SHARED_BATCH = 1_000  # shared addresses looked at by one statement
+
+
+@dataclass(frozen=True, slots=True)
+class DigestRange:
+    """The digests whose first two bytes, as a number, are from `first` and below `upto`.
+
+    Digests are spread evenly, so ranges of one width hold about as many each.
+    """
+
+    first: int
+    upto: int
+
+    def q(self, column: str) -> Q:
+        """Say it of a column that holds digests."""
+        whole = Q(**{f"{column}__gte": self.first.to_bytes(2, "big")})
+        return whole if self.upto == DIGESTS else whole & Q(**{f"{column}__lt": self.upto.to_bytes(2, "big")})
 
 
 def start(delivery: Delivery, *, by: Any = None, at: datetime) -> AnalysisRun:
@@ -61,10 +84,8 @@ def work(delivery_id: int, *, budget: timedelta | None = None) -> bool:
     if run is None or not _take(run, at=timezone.now()):
         return False
     until = timezone.now() + (settings.TASK_BUDGET if budget is None else budget)
-    if not run.exceptions_ready and not prepare(run):
-        return False
-    while run.upto < run.last_profile:
-        if not write_range(run):
+    while step := _next_step(run):
+        if not step(run):
             return False
         if timezone.now() > until:
             AnalysisRun.objects.filter(pk=run.pk, owner=run.owner).update(owner="", expires_at=None)
@@ -74,14 +95,19 @@ def work(delivery_id: int, *, budget: timedelta | None = None) -> bool:
 
 
 def prepare(run: AnalysisRun) -> bool:
-    """Find the exceptions of a run, in one transaction; return False when the run is no longer ours."""
+    """Find the exceptions of a run in the next range of digests; return False when the run is no longer ours."""
     channel = Channel(run.delivery.channel)
+    ranges = min(max(1, (run.last_profile - run.first_profile) // settings.ANALYSIS_RANGE), DIGESTS)
+    among = DigestRange(run.digests_upto, min(run.digests_upto + ceil(DIGESTS / ranges), DIGESTS))
     with transaction.atomic():
-        if not _checkpoint(run, exceptions_ready=True):
+        if not _checkpoint(run, digests_upto=among.upto):
             return False
-        sql.insert_quarantined(run.pk, _quarantined_people(run, channel))
-        sql.insert_duplicates(run.pk, _sharing_people(run, channel))
-    sql.analyse_exceptions()
+        sql.insert_quarantined(run.pk, _quarantined_people(run, channel, among))
+        shared = _shared_digests(channel, among)
+        for first in range(0, len(shared), SHARED_BATCH):
+            sql.insert_duplicates(run.pk, _sharing_people(run, shared[first : first + SHARED_BATCH]))
+    if among.upto == DIGESTS:
+        sql.analyse_exceptions()
     return True
 
 
@@ -137,6 +163,12 @@ def purge(*, batches: int = 20) -> int:
     return deleted
 
 
+def _next_step(run: AnalysisRun) -> Callable[[AnalysisRun], bool] | None:
+    if run.digests_upto < DIGESTS:
+        return prepare
+    return write_range if run.upto < run.last_profile else None
+
+
 def _current_runs() -> Any:
     return Delivery.objects.filter(current_run__isnull=False).values("current_run")
 
@@ -155,7 +187,9 @@ def _take(run: AnalysisRun, *, at: datetime) -> bool:
 
 def _checkpoint(run: AnalysisRun, **fields: Any) -> bool:
     """Move the run forward and renew our lease, if it is still ours; the first statement of each transaction."""
-    mine = AnalysisRun.objects.filter(pk=run.pk, state=R.RUNNING, owner=run.owner, upto=run.upto)
+    mine = AnalysisRun.objects.filter(
+        pk=run.pk, state=R.RUNNING, owner=run.owner, upto=run.upto, digests_upto=run.digests_upto
+    )
     if not mine.update(expires_at=timezone.now() + settings.LEASE_TIME, **fields):
         return False
     for name, value in fields.items():
@@ -172,12 +206,12 @@ def _target(delivery: Delivery, at: datetime, within: IdRange | None = None) -> 
     return people
 
 
-def _quarantined_people(run: AnalysisRun, channel: Channel) -> Any:
+def _quarantined_people(run: AnalysisRun, channel: Channel, among: DigestRange) -> Any:
     """Yield (profile_id, position, cause) of the people whose primary address of the channel is quarantined."""
-    blocking = QuarantinedAddress.objects.blocking(run.at).filter(channel=channel)
+    blocking = QuarantinedAddress.objects.blocking(run.at).filter(among.q("digest"), channel=channel)
     return (
         Address.objects.primary(channel)
-        .filter(digest__in=blocking.values("digest"))
+        .filter(among.q("digest"), digest__in=blocking.values("digest"))
         .annotate(cause=_cause_of(run, channel))
         .values("profile_id", "position", "cause")
     )
@@ -207,10 +241,16 @@ def _judged(run: AnalysisRun, within: IdRange | None = None) -> Any:
     )
 
 
-def _sharing_people(run: AnalysisRun, channel: Channel) -> Any:
-    """Yield (id, position, digest, bits) of the people of the target who share their address with somebody."""
-    shared = Address.objects.primary(channel).values("digest").annotate(n=Count("id")).filter(n__gt=1).values("digest")
-    people = _judged(run).filter(addr__digest__in=shared)
+def _shared_digests(channel: Channel, among: DigestRange) -> list[bytes]:
+    """Return the digests of the channel that several people have, at any position: the index alone tells."""
+    held = Address.objects.filter(among.q("digest"), channel=channel).values("digest").annotate(n=Count("*"))
+    shared = held.filter(n__gt=1).order_by("digest").values_list("digest", flat=True)
+    return [bytes(digest) for digest in shared]
+
+
+def _sharing_people(run: AnalysisRun, digests: Sequence[bytes]) -> Any:
+    """Yield (id, position, digest, bits) of the people of the target whose primary address is one of these."""
+    people = _judged(run).filter(addr__digest__in=digests)
     return people.values("id", "bits", position=F("addr__position"), digest=F("addr__digest"))
 
 

@@ -201,7 +201,7 @@ class AnalysisRun(models.Model):
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     owner = models.CharField(max_length=40, blank=True)
     expires_at = models.DateTimeField(null=True)
-    exceptions_ready = models.BooleanField(default=False)
+    digests_upto = models.PositiveIntegerField(default=0)  # see analysis.DigestRange: exceptions below are found
     first_profile = models.BigIntegerField(default=0)
     upto = models.BigIntegerField(default=0)  # profiles up to this id are written
     last_profile = models.BigIntegerField(default=0)

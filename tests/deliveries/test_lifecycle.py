@@ -110,7 +110,7 @@ def test_a_long_analysis_gives_way_and_goes_on(settings: Any) -> None:
     turns = 1
     while analysis.work(delivery.pk, budget=timedelta(0)):
         turns += 1
-    assert turns == 5  # four ranges, and the end
+    assert turns == 8  # three ranges of digests, four of people, and the end
     assert DeliveryLog.objects.count() == 7
 
 
