@@ -8,11 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from profiles.channels import Channel
 from profiles.models import Act, Address, ConsentEvent, Profile, Source
-from quarantine.models import Cause, QuarantinedAddress
+from quarantine.models import Cause, QuarantinedAddress, QuarantineEvent, Status
 
 from .exclusions import QUARANTINE_REASONS, Verdict, verdict
 from .models import Delivery, DeliveryLog, LogStatus, Reason
@@ -69,8 +70,13 @@ def channels(profile: int, *, at: datetime) -> list[ChannelVerdict]:
     return found
 
 
+def left_out(same: Q, *, at: datetime) -> list[tuple[QuarantinedAddress, Evidence]]:
+    """Return the entries that forbid writing to an address now, whether or not anybody has it. Two queries."""
+    return _from_entries(QuarantinedAddress.objects.blocking(at).filter(same).order_by("channel", "pk"))
+
+
 def rows(delivery: Delivery, log: Iterable[DeliveryLog]) -> list[Explained]:
-    """Return log rows of one delivery with the evidence of their reason. At most five queries."""
+    """Return log rows of one delivery with the evidence of their reason. At most six queries."""
     return _explained([(row, delivery) for row in log])
 
 
@@ -104,7 +110,7 @@ def _explained(pairs: Sequence[tuple[DeliveryLog, Delivery]]) -> list[Explained]
         if row.profile_id in events:
             evidence = _from_events(events[row.profile_id], reason, channel, delivery.service_id, at)
         elif _is_quarantined(row):
-            evidence = _from_entry(entries[channel].get(bytes(row.digest or b"")))
+            evidence = entries[channel].get(bytes(row.digest or b""))
         elif keeper := keepers.get(row.pk):
             evidence = Evidence(_("The message goes to another profile with this address."), profile=keeper)
         explained.append(Explained(row, reason, evidence))
@@ -119,7 +125,7 @@ def _evidence_now(judged: Verdict, reason: Reason, channel: Channel, at: datetim
     if reason in _FLAG_REASONS:
         return _from_events(_opt_outs([judged.profile]).get(judged.profile, []), reason, channel, None, at)
     if reason in _QUARANTINED and judged.digest:
-        return _from_entry(_entries(channel, [judged.digest]).get(judged.digest))
+        return _entries(channel, [judged.digest]).get(judged.digest)
     return None
 
 
@@ -153,18 +159,28 @@ def _from_events(
     return None
 
 
-def _entries(channel: Channel, digests: Sequence[bytes]) -> dict[bytes, QuarantinedAddress]:
+def _entries(channel: Channel, digests: Sequence[bytes]) -> dict[bytes, Evidence]:
     if not digests:
         return {}
     entries = QuarantinedAddress.objects.filter(channel=channel, digest__in=digests)
-    return {bytes(entry.digest): entry for entry in entries}
+    return {bytes(entry.digest): evidence for entry, evidence in _from_entries(entries)}
 
 
-def _from_entry(entry: QuarantinedAddress | None) -> Evidence | None:
-    if entry is None or entry.cause is None:
-        return None
-    note = entry.text or entry.delivery_name
-    return Evidence(str(Cause(entry.cause).label), entry.quarantined_at, note=note, entry=entry.pk)
+def _from_entries(found: Iterable[QuarantinedAddress]) -> list[tuple[QuarantinedAddress, Evidence]]:
+    """Join entries with the change that last made each of them one that is not written to. One more query."""
+    entries = [entry for entry in found if entry.cause is not None]
+    if not entries:
+        return []
+    changes = QuarantineEvent.objects.filter(entry_id__in=[e.pk for e in entries], after=Status.QUARANTINED)
+    latest = {change.entry_id: change for change in changes.order_by("pk")}
+    joined = []
+    for entry in entries:
+        change = latest.get(entry.pk)
+        source, by, reason = (change.source_label, change.actor_name, change.note) if change else ("", "", "")
+        note = entry.text or entry.delivery_name or reason
+        what = str(Cause(entry.cause or 0).label)
+        joined.append((entry, Evidence(what, entry.quarantined_at, source, by, note, entry=entry.pk)))
+    return joined
 
 
 def _keepers(duplicates: Sequence[DeliveryLog]) -> dict[int, int]:

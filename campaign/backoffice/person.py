@@ -20,7 +20,7 @@ from deliveries.explain import ChannelVerdict, Evidence, Explained
 from deliveries.models import LogStatus, Reason
 from profiles.admin.twins import states_of, twins_of
 from profiles.models import ConsentEvent, Profile, Wording
-from quarantine.models import QuarantinedAddress, QuarantineEvent, Status
+from quarantine.models import QuarantinedAddress
 
 from .timeline import Cursor, dates_of, labels_of, read
 
@@ -116,7 +116,7 @@ def _tone(one: Explained) -> str:
 
 
 class _Prover:
-    """Adds to evidence what the person was shown and where an entry came from. Three queries for all of it."""
+    """Adds to evidence what the person was shown and until when an entry holds. Three queries for all of it."""
 
     def __init__(self, evidence: Iterable[Evidence | None]) -> None:
         found = [one for one in evidence if one]
@@ -125,17 +125,13 @@ class _Prover:
         texts = dict(Wording.objects.filter(pk__in=events.values()).values_list("pk", "text")) if events else {}
         self.wordings = {event: texts.get(wording or 0, "") for event, wording in events.items()}
         entries = {e.entry for e in found if e.entry}
-        self.sources: dict[int, str] = {}
         self.until: dict[int, datetime | None] = {}
         if entries:
-            changes = QuarantineEvent.objects.filter(entry_id__in=entries, after=Status.QUARANTINED).order_by("pk")
-            self.sources = {event.entry_id: event.source_label for event in changes}
             self.until = dict(QuarantinedAddress.objects.filter(pk__in=entries).values_list("pk", "release_at"))
 
     def __call__(self, reason: Reason, evidence: Evidence | None) -> Proof:
         rule = str(reason.label)
         if evidence is None:
             return Proof(rule, None)
-        source = evidence.source or self.sources.get(evidence.entry or 0, "")
         wording = self.wordings.get(evidence.event or 0, "")
-        return Proof(rule, evidence, source, wording, self.until.get(evidence.entry or 0))
+        return Proof(rule, evidence, evidence.source, wording, self.until.get(evidence.entry or 0))

@@ -4,24 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import Prefetch, Q
+from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from profiles import addresses
-from profiles.channels import Channel
-from profiles.digests import digest
+from profiles.lookup import address_q, holders
 from profiles.models import Address, Profile
 from quarantine.models import QuarantinedAddress
 
 SHOWN = 50
-_TYPED = (Channel.EMAIL, Channel.SMS, Channel.PHONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +46,10 @@ def find(request: HttpRequest) -> HttpResponse:
 
 def look_up(text: str, *, at: Any) -> Found:
     """Look for an exact address first, then for an identifier, then for a name or the part of an address."""
-    same = _same_address_q(text)
+    same = address_q(text)
     entries = list(QuarantinedAddress.objects.blocking(at).filter(same)) if same else []
-    if same:
-        held = Address.objects.filter(same).values("profile")
-        if people := _first(Profile.objects.filter(pk__in=held)):
-            return Found(people[:SHOWN], entries, len(people) > SHOWN, True)
+    if same and (people := _first(holders(same))):
+        return Found(people[:SHOWN], entries, len(people) > SHOWN, True)
     people = _first(Profile.objects.filter(external_id=text))
     if not people and not entries:
         people = _first(Profile.objects.search(text))
@@ -65,13 +59,3 @@ def look_up(text: str, *, at: Any) -> Found:
 def _first(people: Any) -> list[Profile]:
     in_order = Prefetch("addresses", Address.objects.order_by("channel", "position"))
     return list(people.order_by("pk").prefetch_related(in_order)[: SHOWN + 1])
-
-
-def _same_address_q(text: str) -> Q:
-    """Say what has the address that the text reads as, on email, SMS and phone; an empty Q when it is none."""
-    condition = Q()
-    for channel in _TYPED:
-        read = addresses.read(channel, text, country=settings.DEFAULT_COUNTRY)
-        if read.flaw is None:
-            condition |= Q(channel=channel, digest=digest(channel, read.key))
-    return condition

@@ -3,7 +3,7 @@
 import json
 import time
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -50,5 +50,5 @@ class DeliveryCommand(BaseCommand):
         for label, number in lines:
             self.stdout.write(f"  {label:<{width}}  {number:>12,}")
 
-    def emit(self, report: dict[str, Any]) -> None:
+    def emit(self, report: Mapping[str, Any]) -> None:
         self.stdout.write(json.dumps(report, ensure_ascii=False))

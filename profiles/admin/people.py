@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin, messages
-from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
@@ -14,12 +13,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.admin import TabularInline
 
-from profiles import address_book, addresses, consent, twins
+from profiles import address_book, consent, twins
 from profiles.admin_base import BaseAdmin
 from profiles.blacklist import FLAGS
 from profiles.channels import Channel
 from profiles.consent import Evidence
-from profiles.digests import digest
+from profiles.lookup import address_q
 from profiles.models import Address, ConsentEvent, Profile, Service, Subscription
 
 from . import bulk, hooks
@@ -242,16 +241,6 @@ def story(request: HttpRequest, profile: Profile) -> dict[str, Any]:
         "person_url": url_or_none("admin:person", profile.pk),
         "sections": [section(request, profile) for section in hooks.sections],
     }
-
-
-def address_q(text: str) -> Q:
-    """Say which addresses are the one that is typed; an empty Q when it reads as no email and no number."""
-    condition = Q()
-    for channel in (Channel.EMAIL, Channel.SMS, Channel.PHONE):
-        read = addresses.read(channel, text, country=settings.DEFAULT_COUNTRY)
-        if read.flaw is None:
-            condition |= Q(channel=channel, digest=digest(channel, read.key))
-    return condition
 
 
 def url_or_none(name: str, *args: Any) -> str | None:

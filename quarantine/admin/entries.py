@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin import helpers
 from django.core.exceptions import PermissionDenied
@@ -24,7 +23,7 @@ from profiles.admin import hooks
 from profiles.admin_base import BaseAdmin
 from profiles.channels import Channel
 from profiles.consent import Evidence
-from profiles.digests import digest
+from profiles.lookup import address_q
 from profiles.models import Address, Profile
 from quarantine.escalation import Target, quarantine, release
 from quarantine.models import Cause, QuarantinedAddress, QuarantineEvent, Status
@@ -88,7 +87,7 @@ class QuarantinedAddressAdmin(BaseAdmin):
             return queryset, False
         if text.startswith("@"):
             return queryset.filter(key__endswith=addresses.fold(text)), False
-        return queryset.filter(_exactly(text) | Q(key__startswith=addresses.fold(text))), False
+        return queryset.filter(address_q(text) | Q(key__startswith=addresses.fold(text))), False
 
     # -- one entry --------------------------------------------------------------------------------------------
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
@@ -210,15 +209,6 @@ def _state(entry: QuarantinedAddress) -> SafeString:
 
 def _day(moment: Any) -> str:
     return date_format(timezone.localtime(moment), "DATE_FORMAT") if moment else ""
-
-
-def _exactly(text: str) -> Q:
-    condition = Q()
-    for channel in (Channel.EMAIL, Channel.SMS, Channel.PHONE):
-        read = addresses.read(channel, text, country=settings.DEFAULT_COUNTRY)
-        if read.flaw is None:
-            condition |= Q(channel=channel, digest=digest(channel, read.key))
-    return condition
 
 
 hooks.address_states.append(address_states)
