@@ -21,7 +21,20 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import BooleanField, Count, F, FilteredRelation, Max, Min, OuterRef, Q, Subquery, Sum, Value
+from django.db.models import (
+    BooleanField,
+    Count,
+    ExpressionWrapper,
+    F,
+    FilteredRelation,
+    Max,
+    Min,
+    OuterRef,
+    Q,
+    Subquery,
+    Sum,
+    Value,
+)
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -31,7 +44,7 @@ from quarantine.models import QuarantinedAddress
 
 from . import lifecycle, sql
 from .exclusions import IdRange, reasons_expression, reasons_of, with_address
-from .models import AnalysisRun, Delivery, Lease, MessageClass, State, Target
+from .models import AnalysisRun, Delivery, ExceptionKind, Lease, MessageClass, State, Target
 
 R = AnalysisRun.State
 PURGE_BATCH = 5_000
@@ -222,9 +235,9 @@ def _cause_of(run: AnalysisRun, channel: Channel) -> Any:
     return Subquery(entries.order_by("cause").values("cause")[:1])
 
 
-def _exceptions(run: AnalysisRun, within: IdRange | None, *, duplicate: bool) -> FilteredRelation:
-    """Join the exceptions of a run: the duplicates, or the quarantined."""
-    which = Q(delivery_exceptions__run=run.pk, delivery_exceptions__duplicate=duplicate)
+def _exceptions(run: AnalysisRun, within: IdRange | None, kind: ExceptionKind) -> FilteredRelation:
+    """Join the exceptions of a run, of one kind."""
+    which = Q(delivery_exceptions__run=run.pk, delivery_exceptions__kind=kind)
     if within is not None:
         which &= within.q("delivery_exceptions__profile")
     return FilteredRelation("delivery_exceptions", condition=which)
@@ -235,7 +248,7 @@ def _judged(run: AnalysisRun, within: IdRange | None = None) -> Any:
     channel, message_class = Channel(run.delivery.channel), MessageClass(run.delivery.message_class)
     return (
         with_address(_target(run.delivery, run.at, within), channel, within=within)
-        .annotate(left_out=_exceptions(run, within, duplicate=False))
+        .annotate(left_out=_exceptions(run, within, ExceptionKind.QUARANTINED))
         .annotate(quarantine_cause=F("left_out__cause"))
         .annotate(bits=reasons_expression(channel, message_class))
     )
@@ -259,11 +272,11 @@ def _range(run: AnalysisRun, after: int, upto: int) -> Any:
     within = IdRange(after, upto)
     return (
         _judged(run, within)
-        .annotate(twin=_exceptions(run, within, duplicate=True))
+        .annotate(twin=_exceptions(run, within, ExceptionKind.DUPLICATE))
         .values(
             "id", "bits", position=Coalesce(F("addr__position"), 1), address=Coalesce(F("addr__value"), Value("")),
             digest=F("addr__digest"),
-            duplicate=Coalesce(F("twin__duplicate"), Value(False), output_field=BooleanField()),
+            duplicate=ExpressionWrapper(Q(twin__id__isnull=False), output_field=BooleanField()),
         )
     )  # fmt: skip
 

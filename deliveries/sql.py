@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 from django.db.models import QuerySet
 
-from .models import Delivery, DeliveryException, DeliveryLog, Lease, LogStatus, Reason, RunReason
+from .models import Delivery, DeliveryException, DeliveryLog, ExceptionKind, Lease, LogStatus, Reason, RunReason
 
 _LOG = DeliveryLog._meta.db_table
 _EXCEPTION = DeliveryException._meta.db_table
@@ -35,10 +35,10 @@ def insert_quarantined(run: int, rows: QuerySet[Any, Any]) -> int:
     """
     select, params = _compiled(rows)
     return _execute(
-        f"INSERT INTO {_EXCEPTION} (run_id, profile_id, position, cause, duplicate) "
+        f"INSERT INTO {_EXCEPTION} (run_id, profile_id, position, cause, kind) "
         f"SELECT %s, v.profile_id, v.position, min(v.cause), %s FROM ({select}) v "
         "GROUP BY v.profile_id, v.position ORDER BY v.profile_id, v.position",
-        (run, False, *params),
+        (run, ExceptionKind.QUARANTINED, *params),
     )
 
 
@@ -50,12 +50,12 @@ def insert_duplicates(run: int, rows: QuerySet[Any, Any]) -> int:
     """
     select, params = _compiled(rows)
     return _execute(
-        f"INSERT INTO {_EXCEPTION} (run_id, profile_id, position, cause, duplicate) "
+        f"INSERT INTO {_EXCEPTION} (run_id, profile_id, position, cause, kind) "
         "SELECT %s, d.id, d.position, NULL, %s FROM ("
         "  SELECT v.id, v.position, row_number() OVER (PARTITION BY v.digest ORDER BY v.id, v.position) AS place"
         f" FROM ({select}) v WHERE v.bits = 0"
         ") d WHERE d.place > 1 ORDER BY d.id, d.position",
-        (run, True, *params),
+        (run, ExceptionKind.DUPLICATE, *params),
     )
 
 

@@ -137,3 +137,19 @@ class QuarantineEvent(models.Model):
     def source_label(self) -> str:
         """Return the words for where the change came from."""
         return str(Source(self.source).label) if self.source in Source.values else self.source
+
+
+class BlockedDomain(models.Model):
+    """A mail domain to which nothing is sent; with `subdomains`, those below it as well."""
+
+    domain = models.CharField(_("domain"), max_length=253, unique=True, help_text=_("Such as example.org."))
+    subdomains = models.BooleanField(_("and all domains below it"), default=False)
+    note = models.CharField(_("why"), max_length=200, blank=True)
+    created_at = models.DateTimeField(_("since"), db_default=Now())
+
+    class Meta:
+        verbose_name = _("blocked domain")
+        verbose_name_plural = _("blocked domains")
+
+    def __str__(self) -> str:
+        return self.domain

@@ -14,6 +14,7 @@ from .consent import (
     UnsealedEvent,
     Wording,
 )
+from .fields import CustomField, FieldKind
 from .people import Address, AddressQuerySet, Brand, BrandLogo, Profile, ProfileQuerySet
 from .work import AuditEvent, ImportJob, ImportNote, OutboxMessage
 
@@ -27,7 +28,9 @@ __all__ = [
     "Confirmation",
     "ConsentEvent",
     "ConsentSeal",
+    "CustomField",
     "ErasedOptOut",
+    "FieldKind",
     "ImportJob",
     "ImportNote",
     "OutboxMessage",
