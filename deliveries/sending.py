@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Min, Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from profiles.addresses import read
 from profiles.channels import Channel
@@ -28,8 +29,9 @@ from profiles.texts import supported
 from profiles.tokens import OptOutLink
 from quarantine import escalation, failures
 
-from . import control, gate, lifecycle, messages, rendering
+from . import control, gate, lifecycle, messages, plan, rendering
 from .errors import ChannelNotSent, MoveRefused, NotReady, TemplateRefused
+from .exclusions import Judging
 from .models import (
     AnalysisRun,
     Delivery,
@@ -65,13 +67,15 @@ class NotSending(Exception):
 def start(delivery: Delivery, *, at: datetime) -> None:
     """Begin to send what the analysis kept; the edge then rings the task.
 
-    Raises NotReady (with the errors of the control rules), ChannelNotSent, or MoveRefused.
+    Raises NotReady (outdated, or with the errors of the control rules), ChannelNotSent, or MoveRefused.
     """
     if delivery.channel != Channel.EMAIL:
         raise ChannelNotSent
     run = delivery.current_run
     if run is None or run.delivery_version != delivery.version:
         raise MoveRefused(delivery.label, str(State(delivery.state).label), str(State.SENDING.label))
+    if plan.outdated(run, delivery, at=at):
+        raise NotReady([_("The audience or the sending rules have changed since the analysis. Analyse again.")])
     if problems := [finding.text for finding in control.check(delivery) if finding.blocks]:
         raise NotReady(problems)
     lifecycle.move(delivery, State.SENDING, only_from=State.ANALYSED, started_at=at, error="")
@@ -171,6 +175,7 @@ class _Worker:
 
     def __init__(self, delivery: Delivery, run: AnalysisRun, transport: Transport) -> None:
         self.delivery, self.run, self.transport = delivery, run, transport
+        self.judging = Judging.now(Channel(delivery.channel))
         self.contents = {content.language: content for content in delivery.contents.all()}
 
     def work_on(self, lease: Lease, *, until: datetime) -> bool:
@@ -204,6 +209,7 @@ class _Worker:
             if not rows:
                 return
             people = Profile.objects.in_bulk([row.profile_id for row in rows])
+            self.judging = Judging.now(Channel(self.delivery.channel))
             for row in rows:
                 yield row, people.get(row.profile_id)
             after = rows[-1].profile_id
@@ -229,7 +235,7 @@ class _Worker:
     def _claim(self, row: DeliveryLog, lease: Lease, *, at: datetime) -> gate.Permit | None:
         """Mark a row as leaving, or as left out; return the permit once that has committed."""
         with transaction.atomic():
-            reason = gate.judge_row(row, self.delivery, self.run, at=at)
+            reason = gate.judge_row(row, self.delivery, self.run, at=at, by=self.judging)
             if not Delivery.objects.filter(pk=self.delivery.pk, state=State.SENDING).exists():
                 raise NotSending
             after = S.SUPPRESSED if reason else S.HANDING_OFF
