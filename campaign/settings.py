@@ -139,6 +139,7 @@ _RING = schedule(timedelta(seconds=env.int("RING_SECONDS", default=10)))
 # The broker only rings; the truth is rows with states and leases. These jobs ring again for work whose ring was lost.
 CELERY_BEAT_SCHEDULE = {
     "ring-again": {"task": "deliveries.tasks.ring_again", "schedule": _RING},
+    "start-scheduled": {"task": "deliveries.tasks.start_scheduled", "schedule": _RING},
     "drain-outbox": {"task": "deliveries.tasks.drain_outbox", "schedule": _RING},
     "public-requests": {"task": "landing.tasks.handle_requests", "schedule": _RING},
     "fold-counts": {"task": "landing.tasks.fold_counts", "schedule": schedule(timedelta(minutes=1))},

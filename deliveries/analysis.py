@@ -70,10 +70,16 @@ class DigestRange:
         return whole if self.upto == DIGESTS else whole & Q(**{f"{column}__lt": self.upto.to_bytes(2, "big")})
 
 
-def start(delivery: Delivery, *, by: Any = None, at: datetime) -> AnalysisRun:
-    """Begin an analysis; the edge then rings the task. Raise MoveRefused when the delivery is busy or sent."""
+def start(delivery: Delivery, *, by: Any = None, at: datetime, scheduled: Q | None = None) -> AnalysisRun:
+    """Begin an analysis; the edge then rings the task. Raise MoveRefused when the delivery is busy or sent.
+
+    It takes a schedule away, but for one that asks for it itself: `scheduled` then says which.
+    """
+    origin, kept = (State.SCHEDULED, {}) if scheduled else (None, lifecycle.UNSCHEDULED)
     with transaction.atomic():
-        lifecycle.move(delivery, State.ANALYSING, current_run=None, error="")
+        lifecycle.move(
+            delivery, State.ANALYSING, only_from=origin, provided=scheduled, current_run=None, error="", **kept
+        )
         last = AnalysisRun.objects.filter(delivery=delivery).aggregate(last=Max("number"))["last"] or 0
         bounds = _target(delivery, at).aggregate(first=Min("pk"), last=Max("pk"))
         first = (bounds["first"] or 1) - 1
@@ -87,7 +93,7 @@ def stop(delivery: Delivery, *, at: datetime) -> bool:
     """Stop an analysis and leave the delivery as it was before; return whether one was running."""
     with transaction.atomic():
         stopped = AnalysisRun.objects.filter(delivery=delivery, state=R.RUNNING).update(state=R.STOPPED, finished_at=at)
-        lifecycle.try_move(delivery, State.DRAFT, origins=[State.ANALYSING])
+        lifecycle.try_move(delivery, State.DRAFT, origins=[State.ANALYSING], **lifecycle.UNSCHEDULED)
         return bool(stopped)
 
 
@@ -143,7 +149,7 @@ def finish(run: AnalysisRun, *, at: datetime) -> bool:
         ended = AnalysisRun.objects.filter(pk=run.pk, state=R.RUNNING, owner=run.owner)
         if not ended.update(state=R.DONE, targeted=targeted, finished_at=at, owner="", expires_at=None):
             return False
-        return lifecycle.try_move(run.delivery, State.ANALYSED, origins=[State.ANALYSING], current_run=run)
+        return lifecycle.analysed(run.delivery, current_run=run)
 
 
 def fail(delivery_id: int, problem: str, *, at: datetime) -> None:
