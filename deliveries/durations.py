@@ -14,7 +14,7 @@ def in_words(span: timedelta) -> str:
     seconds = max(span.total_seconds(), 0)
     if seconds < 1:
         return _("less than a second")
-    if seconds < 1.5 * MINUTE:
+    if seconds < MINUTE - 0.5:
         n = round(seconds)
         return ngettext("%(n)s second", "%(n)s seconds", n) % {"n": n}
     if seconds < 1.5 * HOUR:

@@ -225,5 +225,6 @@ class DeliveryAdmin(BaseAdmin):
         if {"_addanother", "_continue", "_popup"} & set(request.POST):
             return None
         if "save_and_analyse" in request.POST and request.user.has_perm("deliveries.analyse_delivery"):
-            steps.analyse(self, request, Delivery.objects.get(pk=obj.pk))
+            with steps.told(request):
+                steps.analyse(self, request, Delivery.objects.get(pk=obj.pk))
         return HttpResponseRedirect(reverse("admin:deliveries_delivery_workspace", args=[obj.pk]))

@@ -38,7 +38,7 @@ WORDS = {
     Stage.ATTENTION: gettext_lazy("Needs attention"),
     Stage.UNDER_WAY: gettext_lazy("Under way"),
     Stage.LATER: gettext_lazy("Later"),
-    Stage.SKIPPED: gettext_lazy("Left out"),
+    Stage.SKIPPED: gettext_lazy("Skipped"),
 }
 ICONS = {
     Stage.TODO: "○", Stage.DONE: "✓", Stage.ATTENTION: "!", Stage.UNDER_WAY: "…", Stage.LATER: "·", Stage.SKIPPED: "–",
@@ -103,7 +103,8 @@ def _send_url(standing: Standing) -> str:
 
 
 def _target(standing: Standing) -> Said:
-    return Stage.DONE, summary.who(standing.delivery, standing.expected)
+    empty = standing.expected == "0" and standing.delivery.is_editable
+    return Stage.ATTENTION if empty else Stage.DONE, summary.who(standing.delivery, standing.expected)
 
 
 def _content(standing: Standing) -> Said:

@@ -53,7 +53,7 @@ def over_time(minutes: Sequence[pace.Slice]) -> str:
         Series(str(LogStatus.SENT.label), "good", [one.sent for one in slices]),
         Series(str(LogStatus.FAILED.label), "bad", [one.failed for one in slices]),
     ]
-    title = _("Messages in every %(time)s") % {"time": durations.in_words(width)}
+    title = _("Messages over time, in slices of %(time)s") % {"time": durations.in_words(width)}
     labels = [date_format(localtime(one.at), style) for one in slices]
     return lines(title, labels, series, over=_("From"))
 
@@ -108,7 +108,7 @@ def _saved(standing: Standing, cost: pace.Cost) -> list[str]:
         "%(n)s address in error had been left out before.", "%(n)s addresses in error had been left out before.", early
     )
     said = told % {"n": grouped(early)}
-    if cost.each_failed is not None:
+    if cost.each_failed is not None and cost.each_failed * early >= timedelta(seconds=1):
         time = {"time": durations.in_words(cost.each_failed * early)}
         said += " " + _("At the pace of those that failed, that has saved about %(time)s.") % time
     return [said]

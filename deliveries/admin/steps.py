@@ -164,13 +164,15 @@ def _before_sending(standing: Standing) -> Iterator[Button]:
         yield Button("stop-analysis", _("Stop the analysis"), hint)
     if state == State.SCHEDULED:
         hint = _("It does not start by itself any more. The analysis stays, and you can choose another date.")
-        yield Button("unschedule", _("Take the date away"), hint, "main")
+        yield Button("unschedule", _("Take the date away"), hint)
     if delivery.channel == Channel.EMAIL and delivery.is_editable and standing.languages:
         hint = _("Each language goes to the address of your account, marked as a test.")
         yield Button("test", _("Send a test to me"), hint)
 
 
 def _analyse_hint(standing: Standing) -> str:
+    if standing.expected == "0":
+        return _("Nothing is sent. Nobody is in the target at the moment.")
     if standing.expected:
         return _("Nothing is sent. About %(number)s people are looked at.") % {"number": standing.expected}
     return _("Nothing is sent. You see who would get it, and who is left out and why.")

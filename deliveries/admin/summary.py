@@ -76,12 +76,12 @@ def _control_group(delivery: Delivery) -> str:
             number,
         )
         return told % {"n": grouped(number)}
-    return _("None")
+    return _("No control group")
 
 
 def _limit(delivery: Delivery) -> str:
     if delivery.size_limit is None:
-        return _("None")
+        return _("No limit")
     told = ngettext("At most %(n)s message, drawn by lot", "At most %(n)s messages, drawn by lot", delivery.size_limit)
     return told % {"n": grouped(delivery.size_limit)}
 
@@ -90,4 +90,4 @@ def _rules(delivery: Delivery) -> str:
     if delivery.typology is not None:
         return delivery.typology.name
     usual = Typology.objects.filter(is_default=True).first()
-    return _("The usual ones (%(name)s)") % {"name": usual.name} if usual else _("None")
+    return _("The usual ones (%(name)s)") % {"name": usual.name} if usual else _("No rules of your own")
