@@ -139,6 +139,7 @@ _RING = schedule(timedelta(seconds=env.int("RING_SECONDS", default=10)))
 # The broker only rings; the truth is rows with states and leases. These jobs ring again for work whose ring was lost.
 CELERY_BEAT_SCHEDULE = {
     "ring-again": {"task": "deliveries.tasks.ring_again", "schedule": _RING},
+    "start-scheduled": {"task": "deliveries.tasks.start_scheduled", "schedule": _RING},
     "drain-outbox": {"task": "deliveries.tasks.drain_outbox", "schedule": _RING},
     "public-requests": {"task": "landing.tasks.handle_requests", "schedule": _RING},
     "fold-counts": {"task": "landing.tasks.fold_counts", "schedule": schedule(timedelta(minutes=1))},
@@ -166,7 +167,9 @@ UNSUBSCRIBE_MAILBOX = env.str("UNSUBSCRIBE_MAILBOX", default="")
 
 # -- the engines --------------------------------------------------------------------------------------------
 ANALYSIS_RANGE = env.int("ANALYSIS_RANGE", default=50_000)  # profile ids per transaction of the analysis
-SMALL_TARGET = env.int("SMALL_TARGET", default=20_000)  # people up to whom an analysis starts from them, not all addresses
+SMALL_TARGET = env.int(
+    "SMALL_TARGET", default=20_000
+)  # up to so many people, an analysis starts from them
 LEASE_SIZE = env.int("LEASE_SIZE", default=1_000)  # log rows in one lease of the sending engine
 LEASE_TIME = timedelta(seconds=env.int("LEASE_SECONDS", default=120))  # must exceed EMAIL_TIMEOUT
 TASK_BUDGET = timedelta(seconds=env.int("TASK_BUDGET_SECONDS", default=60))  # a task rings again after this long

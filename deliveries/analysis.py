@@ -43,17 +43,23 @@ SHARED_BATCH = 1_000  # shared addresses looked at by one statement
 NOTHING_CUT = -1  # fewer people are left than may be held out or sent to
 
 
-def start(delivery: Delivery, *, by: Any = None, at: datetime, dry: bool = False) -> AnalysisRun:
+def start(
+    delivery: Delivery, *, by: Any = None, at: datetime, dry: bool = False, scheduled: Q | None = None
+) -> AnalysisRun:
     """Begin an analysis; the edge then rings the task. Raise MoveRefused when the delivery is busy or sent.
 
-    A dry one counts, and leaves the delivery as it is. Raises CriteriaRefused when the audience names what is gone.
+    It takes a schedule away, but for one that asks for it itself: `scheduled` then says which. A dry one counts, and
+    leaves the delivery as it is. Raises CriteriaRefused when the audience names what is gone.
     """
     going_by = plan.make(delivery, at=at)
     with transaction.atomic():
         if dry:
             _refuse_second(delivery)
         else:
-            lifecycle.move(delivery, State.ANALYSING, current_run=None, error="")
+            origin, kept = (State.SCHEDULED, {}) if scheduled else (None, lifecycle.UNSCHEDULED)
+            lifecycle.move(
+                delivery, State.ANALYSING, only_from=origin, provided=scheduled, current_run=None, error="", **kept
+            )
         last = AnalysisRun.objects.filter(delivery=delivery).aggregate(last=Max("number"))["last"] or 0
         bounds = Targeting(delivery, going_by, at).people().aggregate(first=Min("pk"), last=Max("pk"))
         first = (bounds["first"] or 1) - 1
@@ -68,7 +74,7 @@ def stop(delivery: Delivery, *, at: datetime) -> bool:
     """Stop an analysis and leave the delivery as it was before; return whether one was running."""
     with transaction.atomic():
         stopped = AnalysisRun.objects.filter(delivery=delivery, state=R.RUNNING).update(state=R.STOPPED, finished_at=at)
-        lifecycle.try_move(delivery, State.DRAFT, origins=[State.ANALYSING])
+        lifecycle.try_move(delivery, State.DRAFT, origins=[State.ANALYSING], **lifecycle.UNSCHEDULED)
         return bool(stopped)
 
 
@@ -178,9 +184,7 @@ def finish(run: AnalysisRun, *, at: datetime) -> bool:
         ended = AnalysisRun.objects.filter(pk=run.pk, state=R.RUNNING, owner=run.owner)
         if not ended.update(state=R.DONE, targeted=targeted, finished_at=at, owner="", expires_at=None):
             return False
-        if run.dry:
-            return True
-        return lifecycle.try_move(run.delivery, State.ANALYSED, origins=[State.ANALYSING], current_run=run)
+        return run.dry or lifecycle.analysed(run.delivery, current_run=run)
 
 
 def fail(delivery_id: int, problem: str, *, at: datetime) -> None:

@@ -56,3 +56,10 @@ class ChannelNotSent(ValueError):
 
     def __str__(self) -> str:
         return _("Messages of this channel can be prepared and analysed, but not sent yet.")
+
+
+class NotLater(ValueError):
+    """The moment for which a delivery is to be scheduled has passed."""
+
+    def __str__(self) -> str:
+        return _("This moment has passed. Choose a later one.")

@@ -1,5 +1,6 @@
 """What is read off a run or a sending: counts from counters, never from the log."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -62,6 +63,30 @@ def waterfall(run: AnalysisRun) -> Waterfall:
             for reason in reasons_evaluated()
         ],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """How an analysis differs from the one before: in all, and by reason (those that differ only)."""
+
+    since: AnalysisRun
+    targeted: int
+    to_send: int
+    reasons: Sequence[tuple[Reason, int]]
+
+
+def changes(run: AnalysisRun) -> Changes | None:
+    """Return how a run differs from the finished one before it, or None when it is the first. Two queries."""
+    done = AnalysisRun.objects.filter(delivery=run.delivery_id, state=AnalysisRun.State.DONE, dry=False)
+    before = done.filter(number__lt=run.number).order_by("-number").first()
+    if before is None:
+        return None
+    differences: Counter[int] = Counter()
+    for row in RunReason.objects.filter(run__in=[run.pk, before.pk]):
+        differences[row.reason] += row.first if row.run_id == run.pk else -row.first
+    targeted = run.targeted - before.targeted
+    reasons = [(Reason(reason), number) for reason, number in sorted(differences.items()) if number]
+    return Changes(before, targeted, targeted - sum(differences.values()), reasons)
 
 
 def outcomes(run: AnalysisRun) -> dict[LogStatus, int]:

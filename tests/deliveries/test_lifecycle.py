@@ -17,7 +17,8 @@ pytestmark = pytest.mark.django_db
 def in_state(state: State) -> Delivery:
     delivery = DeliveryFactory.create(contents=False)
     run = AnalysisRun.objects.create(delivery=delivery, number=1, delivery_version=1, at=timezone.now(), state="done")
-    Delivery.objects.filter(pk=delivery.pk).update(state=state, current_run=run)
+    dated = {"scheduled_at": timezone.now(), "approved": 1} if state == State.SCHEDULED else {}
+    Delivery.objects.filter(pk=delivery.pk).update(state=state, current_run=run, **dated)
     delivery.refresh_from_db()
     return delivery
 
@@ -26,7 +27,8 @@ def in_state(state: State) -> Delivery:
 def test_only_the_moves_of_the_table_happen(origin: State, to: State) -> None:
     delivery = in_state(origin)
     if to in lifecycle.MOVES[origin]:
-        lifecycle.move(delivery, to)
+        dated: dict[str, Any] = {"scheduled_at": timezone.now(), "approved": 1} if to == State.SCHEDULED else {}
+        lifecycle.move(delivery, to, **dated)
         assert Delivery.objects.get(pk=delivery.pk).state == to
     else:
         with pytest.raises(MoveRefused):

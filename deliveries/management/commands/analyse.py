@@ -28,7 +28,7 @@ class Command(DeliveryCommand):
             return
         self.wait(delivery, {State.ANALYSED, State.DRAFT, State.FAILED}, lambda: _progress(run), options["timeout"])
         if delivery.state != State.ANALYSED:
-            raise CommandError(delivery.error or "The analysis was stopped.")
+            raise CommandError(delivery.problem or "The analysis was stopped.")
         run.refresh_from_db()
         self._report(delivery, run, as_json=options["json"])
 
