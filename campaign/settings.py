@@ -160,11 +160,16 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 EMAIL_URL_IS_SET = "EMAIL_URL" in env.ENVIRON
 vars().update(env.email_url("EMAIL_URL", default="smtp://127.0.0.1:1025"))
 EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=30)
+# Whether the mail server carries addresses with other letters than ASCII (RFC 6531); if not, they are left out.
+EMAIL_SMTPUTF8 = env.bool("EMAIL_SMTPUTF8", default=True)
 # Where mail programs may send "unsubscribe me" messages; `manage.py receive_mail` reads it (docs/inbound-mail.md).
 UNSUBSCRIBE_MAILBOX = env.str("UNSUBSCRIBE_MAILBOX", default="")
 
 # -- the engines --------------------------------------------------------------------------------------------
 ANALYSIS_RANGE = env.int("ANALYSIS_RANGE", default=50_000)  # profile ids per transaction of the analysis
+SMALL_TARGET = env.int(
+    "SMALL_TARGET", default=20_000
+)  # people up to whom an analysis starts from them, not all addresses
 LEASE_SIZE = env.int("LEASE_SIZE", default=1_000)  # log rows in one lease of the sending engine
 LEASE_TIME = timedelta(seconds=env.int("LEASE_SECONDS", default=120))  # must exceed EMAIL_TIMEOUT
 TASK_BUDGET = timedelta(seconds=env.int("TASK_BUDGET_SECONDS", default=60))  # a task rings again after this long

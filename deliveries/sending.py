@@ -20,6 +20,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Min, Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from profiles.addresses import read
 from profiles.channels import Channel
@@ -29,8 +30,9 @@ from profiles.texts import supported
 from profiles.tokens import OptOutLink
 from quarantine import escalation, failures
 
-from . import control, gate, lifecycle, messages, pace, rendering
+from . import control, gate, lifecycle, messages, pace, plan, rendering
 from .errors import ChannelNotSent, MoveRefused, NotReady, TemplateRefused
+from .exclusions import Judging
 from .models import (
     AnalysisRun,
     Delivery,
@@ -63,23 +65,25 @@ class NotSending(Exception):
 # -- moves that people make ---------------------------------------------------------------------------------
 
 
-def ensure_ready(delivery: Delivery) -> None:
+def ensure_ready(delivery: Delivery, *, at: datetime) -> None:
     """Raise what forbids to send what the analysis kept.
 
-    NotReady (with the errors of the control rules), ChannelNotSent, or MoveRefused: it has changed since.
+    NotReady (outdated, or with the errors of the control rules), ChannelNotSent, or MoveRefused: it was changed.
     """
     if delivery.channel != Channel.EMAIL:
         raise ChannelNotSent
     run = delivery.current_run
     if run is None or run.delivery_version != delivery.version:
         raise MoveRefused(delivery.label, str(State(delivery.state).label), str(State.SENDING.label))
+    if plan.outdated(run, delivery, at=at):
+        raise NotReady([_("The audience or the sending rules have changed since the analysis. Analyse again.")])
     if problems := [finding.text for finding in control.check(delivery) if finding.blocks]:
         raise NotReady(problems)
 
 
 def start(delivery: Delivery, *, at: datetime) -> None:
     """Begin to send what the analysis kept; the edge then rings the task. Raise as `ensure_ready` does."""
-    ensure_ready(delivery)
+    ensure_ready(delivery, at=at)
     lifecycle.move(delivery, State.SENDING, only_from=State.ANALYSED, started_at=at, error="")
 
 
@@ -178,6 +182,7 @@ class _Worker:
 
     def __init__(self, delivery: Delivery, run: AnalysisRun, transport: Transport) -> None:
         self.delivery, self.run, self.transport = delivery, run, transport
+        self.judging = Judging.now(Channel(delivery.channel))
         self.contents = {content.language: content for content in delivery.contents.all()}
         self.minutes = pace.Minutes(run)
 
@@ -213,6 +218,7 @@ class _Worker:
             if not rows:
                 return
             people = Profile.objects.in_bulk([row.profile_id for row in rows])
+            self.judging = Judging.now(Channel(self.delivery.channel))
             for row in rows:
                 yield row, people.get(row.profile_id)
             after = rows[-1].profile_id
@@ -240,7 +246,7 @@ class _Worker:
     def _claim(self, row: DeliveryLog, lease: Lease, *, at: datetime) -> gate.Permit | None:
         """Mark a row as leaving, or as left out; return the permit once that has committed."""
         with transaction.atomic():
-            reason = gate.judge_row(row, self.delivery, self.run, at=at)
+            reason = gate.judge_row(row, self.delivery, self.run, at=at, by=self.judging)
             if not Delivery.objects.filter(pk=self.delivery.pk, state=State.SENDING).exists():
                 raise NotSending
             after = S.SUPPRESSED if reason else S.HANDING_OFF

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from deliveries import analysis, duplicating, lifecycle, proofs, scheduling, sending
+from deliveries.criteria import CriteriaRefused
 from deliveries.errors import ChannelNotSent, MoveRefused, NotLater, NotReady
 from deliveries.models import Delivery, State
 from deliveries.tasks import analyse_delivery, send_delivery, send_proof
@@ -213,5 +214,5 @@ def told(request: HttpRequest) -> Iterator[None]:
     except NotReady as error:
         for problem in error.problems:
             messages.error(request, problem)
-    except (MoveRefused, ChannelNotSent, NotLater) as error:
+    except (MoveRefused, ChannelNotSent, NotLater, CriteriaRefused) as error:
         messages.error(request, str(error))

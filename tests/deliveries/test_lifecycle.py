@@ -106,7 +106,7 @@ def test_repeating_the_task_of_an_analysis_changes_nothing() -> None:
 def test_a_long_analysis_gives_way_and_goes_on(settings: Any) -> None:
     from datetime import timedelta
 
-    settings.ANALYSIS_RANGE = 2
+    settings.ANALYSIS_RANGE, settings.SMALL_TARGET = 2, 0
     delivery = ready()
     analysis.start(delivery, at=timezone.now())
     turns = 1
