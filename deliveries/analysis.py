@@ -197,7 +197,9 @@ def fail(delivery_id: int, problem: str, *, at: datetime) -> None:
             state=R.FAILED, finished_at=at, error=problem[:500]
         )
         delivery = Delivery.objects.get(pk=delivery_id)
-        lifecycle.try_move(delivery, State.FAILED, origins=[State.ANALYSING], error=problem[:500])
+        lifecycle.try_move(
+            delivery, State.FAILED, origins=[State.ANALYSING], error=problem[:500], **lifecycle.UNSCHEDULED
+        )
 
 
 def to_ring_again(at: datetime) -> list[int]:
