@@ -38,7 +38,6 @@ from .plan import Plan
 from .targeting import DIGESTS, DigestRange, Targeting
 
 R = AnalysisRun.State
-PURGE_BATCH = 5_000
 SHARED_BATCH = 1_000  # shared addresses looked at by one statement
 NOTHING_CUT = -1  # fewer people are left than may be held out or sent to
 
@@ -208,20 +207,6 @@ def to_ring_again(at: datetime) -> list[int]:
     return list(AnalysisRun.objects.filter(idle, state=R.RUNNING).values_list("delivery_id", flat=True))
 
 
-def purge(*, batches: int = 20) -> int:
-    """Delete log rows of runs that no longer count, some thousand at a time; return how many."""
-    deleted = 0
-    old = AnalysisRun.objects.exclude(state=R.RUNNING).exclude(pk__in=_current_runs())
-    for run in old.filter(leases__isnull=False).distinct().order_by("pk")[:batches]:
-        for _batch in range(batches):
-            some = sql.delete_some("log", run.pk, PURGE_BATCH) + sql.delete_some("exceptions", run.pk, PURGE_BATCH)
-            deleted += some
-            if not some:
-                run.leases.all().delete()
-                break
-    return deleted
-
-
 def _next_step(run: AnalysisRun) -> Callable[[AnalysisRun], bool] | None:
     """Return what a run has to do next, or None when it is through; what its checkpoint says, and nothing else."""
     last, going_by = run.last_profile, Plan.of(run)
@@ -256,10 +241,6 @@ def _refuse_second(delivery: Delivery) -> None:
     Delivery.objects.select_for_update().get(pk=delivery.pk)
     if AnalysisRun.objects.filter(delivery=delivery, state=R.RUNNING).exists():
         raise AnalysisUnderWay(delivery.label)
-
-
-def _current_runs() -> Any:
-    return Delivery.objects.filter(current_run__isnull=False).values("current_run")
 
 
 def _take(run: AnalysisRun, *, at: datetime) -> bool:

@@ -96,7 +96,7 @@ def _analyse_or_send(delivery: Delivery, due: Due, *, at: datetime) -> None:
     if run is None or moment is None or run.at < moment or _is_outdated(run, delivery, at):
         analysis.start(delivery, at=at, scheduled=_as_read(delivery))
         due.to_analyse.append(delivery.pk)
-    elif problem := _not_as_agreed(delivery, run, at):
+    elif problem := _not_as_agreed(delivery, run, at=at):
         _wait(delivery, problem)
     elif lifecycle.try_move(
         delivery, State.SENDING, origins=[State.SCHEDULED], provided=_as_read(delivery),
@@ -128,7 +128,7 @@ def _as_read(delivery: Delivery) -> Q:
     )  # fmt: skip
 
 
-def _not_as_agreed(delivery: Delivery, run: AnalysisRun, at: datetime) -> str:
+def _not_as_agreed(delivery: Delivery, run: AnalysisRun, *, at: datetime) -> str:
     """Return why a delivery may not start by itself after it has been analysed again, or nothing."""
     assert delivery.scheduled_at is not None  # noqa: S101 (a constraint of the database)
     to_send = reports.waterfall(run).to_send

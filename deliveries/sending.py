@@ -31,6 +31,7 @@ from profiles.tokens import OptOutLink
 from quarantine import escalation, failures
 
 from . import control, gate, lifecycle, messages, pace, plan, rendering
+from .criteria import CriteriaRefused
 from .errors import ChannelNotSent, MoveRefused, NotReady, TemplateRefused
 from .exclusions import Judging
 from .models import (
@@ -68,15 +69,18 @@ class NotSending(Exception):
 def ensure_ready(delivery: Delivery, *, at: datetime) -> None:
     """Raise what forbids to send what the analysis kept.
 
-    NotReady (outdated, or with the errors of the control rules), ChannelNotSent, or MoveRefused: it was changed.
+    NotReady (other sending rules, or errors of the control rules), ChannelNotSent, or MoveRefused: it has changed.
     """
     if delivery.channel != Channel.EMAIL:
         raise ChannelNotSent
     run = delivery.current_run
     if run is None or run.delivery_version != delivery.version:
         raise MoveRefused(delivery.label, str(State(delivery.state).label), str(State.SENDING.label))
-    if plan.outdated(run, delivery, at=at):
-        raise NotReady([_("The audience or the sending rules have changed since the analysis. Analyse again.")])
+    try:
+        if plan.outdated(run, delivery, at=at):
+            raise NotReady([_("The audience or the sending rules have changed since the analysis. Analyse again.")])
+    except CriteriaRefused as error:
+        raise NotReady([str(error)]) from error
     if problems := [finding.text for finding in control.check(delivery) if finding.blocks]:
         raise NotReady(problems)
 

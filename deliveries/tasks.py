@@ -4,7 +4,7 @@ from celery import shared_task
 from django.db import DataError, IntegrityError, ProgrammingError
 from django.utils import timezone
 
-from . import analysis, confirmations, proofs, scheduling, sending
+from . import analysis, confirmations, proofs, retention, scheduling, sending
 
 
 @shared_task
@@ -61,4 +61,4 @@ def start_scheduled() -> None:
 
 @shared_task
 def purge_runs() -> None:
-    analysis.purge()
+    retention.purge(at=timezone.now())

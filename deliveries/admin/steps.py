@@ -214,5 +214,5 @@ def told(request: HttpRequest) -> Iterator[None]:
     except NotReady as error:
         for problem in error.problems:
             messages.error(request, problem)
-    except (MoveRefused, ChannelNotSent, NotLater, CriteriaRefused) as error:
+    except (MoveRefused, CriteriaRefused, ChannelNotSent, NotLater) as error:
         messages.error(request, str(error))

@@ -42,6 +42,7 @@ class AnalysisRun(models.Model):
     limit_upto = models.BigIntegerField(default=0)
     targeted = models.PositiveBigIntegerField(default=0)
     finished_at = models.DateTimeField(null=True)
+    purged_at = models.DateTimeField(null=True)  # its log rows are deleted; its counters stay
     error = models.CharField(max_length=500, blank=True)
 
     class Meta:
@@ -219,7 +220,9 @@ class DeliveryLog(models.Model):
         indexes = [
             models.Index(fields=["profile", "delivery"], name="log_by_profile"),
             # Nothing that sending writes is in it, so that marking a row as sent touches no index.
-            models.Index(fields=["run", "reason", "profile"], name="log_by_reason", condition=Q(reason__gt=0)),
+            models.Index(
+                fields=["run", "reason", "profile", "position"], name="log_by_reason", condition=Q(reason__gt=0)
+            ),
         ]
 
     def __str__(self) -> str:

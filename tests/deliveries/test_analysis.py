@@ -11,9 +11,10 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deliveries import analysis, reports
+from deliveries import analysis, reports, verdicts
 from deliveries.exclusions import reasons_of
 from deliveries.models import AnalysisRun, Delivery, DeliveryException, DeliveryLog, LogStatus, Reason, State
+from profiles.models import Profile
 from tests.deliveries import criteria_drawing
 from tests.deliveries import delivery_drawing as drawing
 from tests.deliveries.oracle import Judged, judge
@@ -91,6 +92,21 @@ def check_balance(run: AnalysisRun) -> None:
         assert (lease.size, lease.pending) == (len(held), sum(row.status == LogStatus.PENDING for row in held))
 
 
+def check_explanations(run: AnalysisRun, delivery: Delivery) -> None:
+    """Compare what is explained, person by person, with the rows."""
+    rows: dict[int, list[tuple[int, frozenset[Reason], int]]] = {}
+    for row in DeliveryLog.objects.filter(run=run).order_by("profile", "position"):
+        # Who is drawn among all can be told by the analysis only.
+        drawn = row.reason == Reason.SIZE_LIMIT or (row.reason == Reason.CONTROL_GROUP and delivery.control_count)
+        told = (row.position, frozenset() if drawn else reasons_of(row.reasons), row.rule or 0)
+        rows.setdefault(row.profile_id, []).append(told)
+    for person in Profile.objects.all():
+        found = verdicts.for_person(delivery, person.pk, at=run.at)
+        assert [(one.position, one.reasons, one.rule) for one in found] == rows.get(person.pk, [])
+        for one in found:
+            assert (one.reason == Reason.DUPLICATE) == bool(one.keeper)
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=QUIET)
 @given(
     sizes=st.tuples(st.sampled_from([1, 3, 1000]), st.sampled_from([1, 2, 1000]), st.sampled_from([0, 3])), **POPULATION
@@ -103,6 +119,7 @@ def test_sql_and_oracle_agree_for_any_population_rules_and_target(
         run = run_analysis(delivery)
         assert found(run) == judge(delivery, run.at)
         check_balance(run)
+        check_explanations(run, delivery)
         assert delivery.state == State.ANALYSED
         transaction.set_rollback(True)
 

@@ -406,7 +406,7 @@ def test_the_progress_of_an_analysis_counts_addresses(client: Client, settings: 
         assert step(run)
     told = words(shown(client, delivery, "live"))
     assert re.search(r"\d\d% Analysing: 4 addresses looked at\. Nothing is sent\.", told)
-    assert "about 5 minutes left" in told
+    assert "about 4 minutes left" in told
     Delivery.objects.update(approved=6, scheduled_at=timezone.now())
     assert "If you stop it, the date goes away too" in words(shown(client, delivery, "live"))
 
