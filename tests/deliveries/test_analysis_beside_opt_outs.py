@@ -1,7 +1,7 @@
 """An analysis never makes somebody's opt-out wait, and the other way round: they hold no lock of each other's."""
 
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,23 +25,17 @@ BY = Evidence(source=Source.ONE_CLICK)
 
 def elsewhere(act: Callable[[], Any]) -> None:
     """Do something on another connection, where waiting longer than 100 ms for a lock is an error."""
-    problems: list[BaseException] = []
 
     def run() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '100ms'")
         try:
-            with connection.cursor() as cursor:
-                cursor.execute("SET lock_timeout = '100ms'")
             act()
-        except BaseException as error:
-            problems.append(error)
         finally:
             connection.close()
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    if problems:
-        raise problems[0]
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(run).result()
 
 
 @contextmanager
