@@ -129,7 +129,7 @@ def review(admin: Any, request: HttpRequest, delivery: Delivery) -> HttpResponse
         "delivery": delivery,
         "run": run,
         "waterfall": reports.waterfall(run),
-        "findings": control.check(delivery),
+        "findings": [finding for finding in control.check(delivery) if finding.blocks],
         "contents": delivery.contents.order_by("language"),
         "sendable": delivery.channel == Channel.EMAIL,
     }
