@@ -45,3 +45,10 @@ class ChannelNotSent(ValueError):
 
     def __str__(self) -> str:
         return _("Messages of this channel can be prepared and analysed, but not sent yet.")
+
+
+class ChangedMeanwhile(ValueError):
+    """Somebody else has saved the same text since it was opened."""
+
+    def __str__(self) -> str:
+        return _("Somebody else has changed this text meanwhile.")

@@ -1,10 +1,11 @@
 """The fields of a template: what they are called on screen, and which ones in a template do not exist."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext, override
 from django.utils.translation import gettext_lazy as _
 
 from profiles.channels import Channel
@@ -47,24 +48,29 @@ class Unknown:
 BUILT_IN = (
     TemplateField("profile.first_name", _("First name")),
     TemplateField("profile.last_name", _("Last name")),
-    TemplateField("profile.email", _("Address written to")),
-    TemplateField("profile.language", _("Language code")),
-    TemplateField("profile.country", _("Country code")),
+    TemplateField("opt_out_url", _("Opt-out link")),
+    TemplateField("brand.postal_address", _("Postal address"), "{{ brand.postal_address | newline_to_br }}"),
     TemplateField("service.label", _("Name of the service")),
     TemplateField("brand.name", _("Name of the brand")),
     TemplateField("brand.sender_name", _("Name of the sender")),
-    TemplateField("brand.postal_address", _("Postal address"), "{{ brand.postal_address | newline_to_br }}"),
     TemplateField("brand.contact", _("Contact of the brand")),
-    TemplateField("opt_out_url", _("Opt-out link")),
+    TemplateField("profile.email", _("Address written to")),
+    TemplateField("profile.language", _("Language code")),
+    TemplateField("profile.country", _("Country code")),
 )
 
 
-def offered(channel: int, declared: Sequence[CustomField]) -> list[TemplateField]:
-    """Return the fields to insert into a message: the built-in ones, then the organisation's own."""
-    of_people = [TemplateField(attribute(one.name), str(one)) for one in declared]
-    # The people who get an SMS leave by answering it.
-    built_in = [one for one in BUILT_IN if channel == Channel.EMAIL or one.name != "opt_out_url"]
-    return [*built_in, *of_people]
+def offered(channel: int, language: str, declared: Iterable[CustomField]) -> list[TemplateField]:
+    """Return the fields to insert into a message: the built-in ones, then the organisation's own.
+
+    In HTML the opt-out link is a whole link, with words in the language of the message.
+    """
+    with override(language):
+        link = f'<a href="{{{{ opt_out_url }}}}">{gettext("Unsubscribe")}</a>'
+    built_in = [replace(one, in_html=link) if one.name == "opt_out_url" else one for one in BUILT_IN]
+    if channel != Channel.EMAIL:  # whoever gets an SMS leaves by answering it
+        built_in = [one for one in built_in if one.name != "opt_out_url"]
+    return [*built_in, *(TemplateField(attribute(one.name), str(one)) for one in declared)]
 
 
 def attribute(name: str) -> str:

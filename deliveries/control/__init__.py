@@ -68,7 +68,7 @@ CONTROLS: tuple[Control, ...] = (
     ),
     Control(
         Code.LINK, Severity.WARNING, _("Links lead somewhere"), _("Links that lead nowhere: %(links)s."),
-        _("Give each an address that begins with https:// or mailto:."), rules.link,
+        _("Give each a whole address, such as https://… or mailto:…"), rules.link,
     ),
     Control(
         Code.ALT_TEXT, Severity.WARNING, _("Pictures have a text instead"),
