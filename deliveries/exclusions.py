@@ -9,7 +9,7 @@ Duplicates, control groups and size limits look at the other people of the targe
 `analysis`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -138,16 +138,24 @@ def verdict(
 
     Of its primary address of the channel, or of the address with this digest.
     """
-    people = with_quarantine(with_address(Profile.objects.filter(pk=profile), channel, digest), channel, at)
-    row = (
-        people.annotate(bits=reasons_expression(channel, message_class))
-        .values_list("bits", "addr__value", "addr__digest")
-        .first()
-    )
-    if row is None:
-        return None
-    bits, value, digest = row
-    return Verdict(profile, reasons_of(bits), value or "", bytes(digest) if digest else None)
+    return verdicts([profile], channel, at=at, message_class=message_class, digest=digest).get(profile)
+
+
+def verdicts(
+    profiles: Collection[int],
+    channel: Channel,
+    *,
+    at: datetime,
+    message_class: MessageClass = MessageClass.MARKETING,
+    digest: bytes | None = None,
+) -> dict[int, Verdict]:
+    """Return what the exclusions say of each of a few profiles; of one that does not exist, nothing. One query."""
+    people = with_quarantine(with_address(Profile.objects.filter(pk__in=profiles), channel, digest), channel, at)
+    rows = people.annotate(bits=reasons_expression(channel, message_class))
+    return {
+        pk: Verdict(pk, reasons_of(bits), value or "", bytes(found) if found else None)
+        for pk, bits, value, found in rows.values_list("pk", "bits", "addr__value", "addr__digest")
+    }
 
 
 def reasons_of(bits: int) -> frozenset[Reason]:
