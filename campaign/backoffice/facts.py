@@ -115,7 +115,7 @@ def _errors(entry: QuarantinedAddress) -> list[str]:
 
 def _release(entry: QuarantinedAddress) -> str:
     if entry.release_at is None:
-        return _("No date of release: for good")
+        return _("no date of release: for good")
     return _("next release on %(day)s") % {"day": _day(entry.release_at)}
 
 

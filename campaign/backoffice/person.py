@@ -80,7 +80,7 @@ def _facts(request: HttpRequest, profile: Profile) -> dict[str, Any]:
         "running": running,
         "past": past,
         "lines": deliveries_of(profile.pk),
-        "sharings": sharings(same, verdicts),
+        "sharings": [one for one in sharings(same, verdicts) if one.unequal],
         **twins,
         "language": dict(settings.LANGUAGES).get(profile.language, profile.language),
         "may_opt_out": may_opt_out(request),
