@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -182,6 +183,12 @@ class TestStory:
     def test_reads_nonsense_as_the_beginning(self, client: Client, query: dict[str, str]) -> None:
         profile = lived_through(client)
         assert len(page(client, profile, **query).context["moments"]) == len(page(client, profile).context["moments"])
+
+
+def test_the_changes_of_one_person_are_found_by_an_index() -> None:
+    with connection.cursor() as cursor:
+        indexes = connection.introspection.get_constraints(cursor, LogEntry._meta.db_table)
+    assert ["content_type_id", "object_id", "id"] in [found["columns"] for found in indexes.values()]
 
 
 def more_of_everything(profile: Profile, number: int) -> None:
