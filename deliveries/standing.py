@@ -4,7 +4,7 @@
     in_delivery(delivery, [7], at=now)  what became of them, or, before an analysis, what would
 
 The verdicts come from `exclusions`, like those of the analysis and the hand-off: a rule that is added there is
-explained here. Each function takes a constant number of queries, however many people it is asked about.
+explained here. `channels` takes a constant number of queries, however many people it is asked about.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -22,9 +22,10 @@ from profiles.models import Act, Address, ConsentEvent, Profile, Subscription
 from profiles.twins import same_q
 from quarantine.models import Cause, QuarantinedAddress
 
-from . import explain
-from .analysis import _target
-from .exclusions import EXCLUSIONS, QUARANTINE_REASONS, Verdict, rules_of, verdicts
+from . import explain, plan
+from . import verdicts as judging
+from .criteria import CriteriaRefused
+from .exclusions import AMONG_SURVIVORS, EXCLUSIONS, QUARANTINE_REASONS, Verdict, rules_of, verdicts
 from .explain import FLAG_REASONS, QUARANTINED, Evidence, Explained
 from .models import AnalysisRun, Delivery, DeliveryLog, MessageClass, Reason, Target
 
@@ -64,7 +65,8 @@ class RuleVerdict:
     def words(self) -> str:
         """Return the outcome as screens say it."""
         if self.outcome == Outcome.NOT_JUDGED:
-            return _("Depends on the delivery") if self.reason in OF_A_DELIVERY else _("Not for this kind of message")
+            depends = self.reason in OF_A_DELIVERY or self.reason in AMONG_SURVIVORS
+            return _("Depends on the delivery") if depends else _("Not for this kind of message")
         return _("Applies") if self.applies else _("Does not apply")
 
 
@@ -159,7 +161,10 @@ def in_delivery(delivery: Delivery, profiles: Collection[int], *, at: datetime) 
     log: dict[int, list[Explained]] = {}
     would: dict[int, list[ChannelVerdict]] = {}
     if run is None:
-        would = foreseen(delivery, profiles, at=at)
+        try:
+            would = foreseen(delivery, profiles, at=at)
+        except CriteriaRefused as problem:
+            return {pk: InDelivery(delivery, None, absent=Evidence(str(problem))) for pk in profiles}
     else:
         rows = DeliveryLog.objects.filter(run=run, profile__in=profiles).order_by("profile", "position")
         for one in explain.rows(delivery, rows):
@@ -170,11 +175,52 @@ def in_delivery(delivery: Delivery, profiles: Collection[int], *, at: datetime) 
 
 
 def foreseen(delivery: Delivery, profiles: Collection[int], *, at: datetime) -> dict[int, list[ChannelVerdict]]:
-    """Return what an analysis of a delivery would say now of those among these people whom it is for."""
-    targeted = set(_target(delivery, at).filter(pk__in=profiles).values_list("pk", flat=True))
-    channel, message_class = Channel(delivery.channel), MessageClass(delivery.message_class)
-    judged = {channel: verdicts(targeted, channel, at=at, message_class=message_class)}
-    return _with_rules(judged, message_class, unjudged=frozenset(), at=at)
+    """Return what an analysis of a delivery would say now of those among these people whom it is for.
+
+    One verdict per address that it would write to. A few queries a person. Raise CriteriaRefused when the audience or
+    a sending rule names something that is gone.
+    """
+    going_by, channel = plan.make(delivery, at=at), Channel(delivery.channel)
+    said = {pk: judging.for_person(delivery, pk, at=at, going_by=going_by) for pk in profiles}
+    held = Address.objects.filter(channel=channel, profile__in=profiles).values_list("profile", "position", "digest")
+    digests = {(pk, position): bytes(digest) for pk, position, digest in held}
+    judged = [
+        (one, Verdict(pk, one.reasons, one.address, digests.get((pk, one.position)) if one.address else None))
+        for pk, found in said.items()
+        for one in found
+    ]
+    proofs = _proofs((channel, verdict) for _one, verdict in judged)
+    told: dict[int, list[ChannelVerdict]] = {}
+    for one, verdict in judged:
+        rules = _rules_in(MessageClass(delivery.message_class), one, verdict, channel, proofs, at, going_by.labels)
+        told.setdefault(verdict.profile, []).append(ChannelVerdict(channel, verdict, rules))
+    return told
+
+
+def _rules_in(
+    message_class: MessageClass,
+    one: judging.AddressVerdict,
+    verdict: Verdict,
+    channel: Channel,
+    proofs: _Proofs,
+    at: datetime,
+    labels: Mapping[int, str],
+) -> list[RuleVerdict]:
+    """Return every rule for an address in a delivery, with those that look at the other people at the end.
+
+    These are a matter only of whoever nothing else leaves out.
+    """
+    looked_at = {rule.reason for rule in rules_of(message_class)}
+    if not verdict.reasons:
+        looked_at |= {Reason.FATIGUE_RULE, Reason.DUPLICATE}
+    reasons = [*(rule.reason for rule in EXCLUSIONS), *AMONG_SURVIVORS]
+    told = [_rule(reason, verdict, channel, looked_at, proofs, at) for reason in reasons]
+    decided: Evidence | None = None
+    if one.keeper:
+        decided = Evidence(_("The message goes to another profile with this address."), profile=one.keeper)
+    elif labels.get(one.rule):
+        decided = Evidence(labels[one.rule])
+    return [replace(rule, evidence=decided) if rule.reason == one.reason and decided else rule for rule in told]
 
 
 def left_out(same: Q, *, at: datetime) -> list[tuple[QuarantinedAddress, Evidence]]:

@@ -76,17 +76,17 @@ class TestEveryRule:
 
     def test_that_is_added_to_the_exclusions_is_explained(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Also one that depends on a delivery: it is judged where there is one."""
-        rules = (*EXCLUSIONS, Exclusion(Reason.SIZE_LIMIT, lambda by: Q(last_name="Zed")))
+        rules = (*EXCLUSIONS, Exclusion(Reason.PROFILE_GONE, lambda by: Q(last_name="Zed")))
         monkeypatch.setattr(exclusions, "EXCLUSIONS", rules)
         monkeypatch.setattr(standing, "EXCLUSIONS", rules)
         service = ServiceFactory.create()
         zed, other = (ProfileFactory.create(last_name=name, services=[service]) for name in ("Zed", "Other"))
-        assert [rule.reason for rule in email_of(zed).rules if rule.applies] == [Reason.SIZE_LIMIT]
-        assert outcomes(email_of(other))[Reason.SIZE_LIMIT] == Outcome.DOES_NOT
-        monkeypatch.setattr(standing, "OF_A_DELIVERY", frozenset({Reason.SIZE_LIMIT}))
-        assert outcomes(email_of(other))[Reason.SIZE_LIMIT] == Outcome.NOT_JUDGED
+        assert [rule.reason for rule in email_of(zed).rules if rule.applies] == [Reason.PROFILE_GONE]
+        assert outcomes(email_of(other))[Reason.PROFILE_GONE] == Outcome.DOES_NOT
+        monkeypatch.setattr(standing, "OF_A_DELIVERY", frozenset({Reason.PROFILE_GONE}))
+        assert outcomes(email_of(other))[Reason.PROFILE_GONE] == Outcome.NOT_JUDGED
         (one,) = standing.foreseen(DeliveryFactory.create(service=service), [other.pk], at=timezone.now())[other.pk]
-        assert outcomes(one)[Reason.SIZE_LIMIT] == Outcome.DOES_NOT
+        assert outcomes(one)[Reason.PROFILE_GONE] == Outcome.DOES_NOT
 
     def test_takes_as_many_queries_for_many_people_as_for_one(self) -> None:
         people = [ProfileFactory.create(email=f"p{number}@example.org") for number in range(5)]
@@ -169,6 +169,14 @@ class TestOneDelivery:
         assert [one.verdict.reason for one in found[out.pk].foreseen] == [Reason.BLACKLISTED_CHANNEL]
         assert [one.reachable for one in found[would.pk].foreseen] == [True]
         assert not DeliveryLog.objects.exists()
+
+    def test_that_is_not_analysed_foresees_who_gets_it_of_those_who_share_an_address(self) -> None:
+        service = ServiceFactory.create()
+        first, twin = (ProfileFactory.create(services=[service], email="both@example.org") for _ in range(2))
+        found = standing.in_delivery(DeliveryFactory.create(service=service), [first.pk, twin.pk], at=timezone.now())
+        assert [one.reachable for one in found[first.pk].foreseen] == [True]
+        ((reason, evidence),) = found[twin.pk].foreseen[0].evidence
+        assert (reason, evidence and evidence.profile) == (Reason.DUPLICATE, first.pk)
 
     def test_of_transactional_kind_foresees_that_it_reaches_who_opted_out(self) -> None:
         service = ServiceFactory.create()
