@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from deliveries import analysis, exclusions, explain, standing
 from deliveries.exclusions import EXCLUSIONS, Exclusion
-from deliveries.models import Delivery, DeliveryLog, LogStatus, MessageClass, Reason, RunRule, Target
+from deliveries.models import Audience, Delivery, DeliveryLog, LogStatus, MessageClass, Reason, RunRule, Target
 from deliveries.standing import ChannelVerdict, Confirmations, Outcome
 from profiles import consent
 from profiles.channels import Channel
@@ -249,3 +249,13 @@ def test_history_is_not_cut_short_by_analyses_that_no_longer_count() -> None:
         often.refresh_from_db()
         analysed(often)
     assert [one.row.delivery_id for one in explain.history(profile.pk, limit=2)] == [often.pk, old.pk]
+
+
+def test_an_audience_that_names_what_is_gone_is_said_instead_of_a_guess() -> None:
+    profile = ProfileFactory.create()
+    tree = {"field": "own:gone", "op": "is", "value": "x"}
+    audience = Audience.objects.create(name="Broken", criteria=tree)
+    delivery = DeliveryFactory.create(target=Target.AUDIENCE, audience=audience)
+    became = standing.in_delivery(delivery, [profile.pk], at=timezone.now())[profile.pk]
+    assert not became.targeted
+    assert became.absent and became.absent.what != "Not in the audience “Broken”"
