@@ -139,6 +139,7 @@ _RING = schedule(timedelta(seconds=env.int("RING_SECONDS", default=10)))
 # The broker only rings; the truth is rows with states and leases. These jobs ring again for work whose ring was lost.
 CELERY_BEAT_SCHEDULE = {
     "ring-again": {"task": "deliveries.tasks.ring_again", "schedule": _RING},
+    "start-scheduled": {"task": "deliveries.tasks.start_scheduled", "schedule": _RING},
     "drain-outbox": {"task": "deliveries.tasks.drain_outbox", "schedule": _RING},
     "public-requests": {"task": "landing.tasks.handle_requests", "schedule": _RING},
     "fold-counts": {"task": "landing.tasks.fold_counts", "schedule": schedule(timedelta(minutes=1))},
@@ -159,13 +160,17 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 EMAIL_URL_IS_SET = "EMAIL_URL" in env.ENVIRON
 vars().update(env.email_url("EMAIL_URL", default="smtp://127.0.0.1:1025"))
 EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=30)
+# Whether the mail server carries addresses with other letters than ASCII (RFC 6531); if not, they are left out.
+EMAIL_SMTPUTF8 = env.bool("EMAIL_SMTPUTF8", default=True)
 # Where mail programs may send "unsubscribe me" messages; `manage.py receive_mail` reads it (docs/inbound-mail.md).
 UNSUBSCRIBE_MAILBOX = env.str("UNSUBSCRIBE_MAILBOX", default="")
 
 # -- the engines --------------------------------------------------------------------------------------------
 ANALYSIS_RANGE = env.int("ANALYSIS_RANGE", default=50_000)  # profile ids per transaction of the analysis
+SMALL_TARGET = env.int("SMALL_TARGET", default=20_000)  # up to so many people, an analysis starts from them
 LEASE_SIZE = env.int("LEASE_SIZE", default=1_000)  # log rows in one lease of the sending engine
 LEASE_TIME = timedelta(seconds=env.int("LEASE_SECONDS", default=120))  # must exceed EMAIL_TIMEOUT
+LOG_DAYS = env.int("LOG_DAYS", default=0)  # what became of each message of a delivery is kept this long; 0: for good
 TASK_BUDGET = timedelta(seconds=env.int("TASK_BUDGET_SECONDS", default=60))  # a task rings again after this long
 IMPORT_BATCH = env.int("IMPORT_BATCH", default=2_000)  # lines per transaction of an import, at most 5,000
 IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", default=500_000_000)

@@ -17,6 +17,17 @@ class MoveRefused(ValueError):
         }
 
 
+class AnalysisUnderWay(ValueError):
+    """The delivery is being analysed already."""
+
+    def __init__(self, label: str) -> None:
+        super().__init__(label)
+        self.label = label
+
+    def __str__(self) -> str:
+        return _("“%(label)s” is being analysed. Wait until that is done, or stop it.") % {"label": self.label}
+
+
 class NotReady(ValueError):
     """The delivery cannot be sent as it is; `problems` says why, one sentence each."""
 
@@ -52,3 +63,10 @@ class ChangedMeanwhile(ValueError):
 
     def __str__(self) -> str:
         return _("Somebody else has changed this text meanwhile.")
+
+
+class NotLater(ValueError):
+    """The moment for which a delivery is to be scheduled has passed."""
+
+    def __str__(self) -> str:
+        return _("This moment has passed. Choose a later one.")

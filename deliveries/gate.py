@@ -19,7 +19,7 @@ from profiles.models import Act, Address, ConsentEvent, OutboxMessage, Subscript
 from profiles.sql import lock_digests
 
 from . import sql
-from .exclusions import quarantine_reason, verdict
+from .exclusions import Judging, blocked_reason, quarantine_reason, verdict
 from .messages import Envelope
 from .models import AnalysisRun, Delivery, DeliveryLog, MessageClass, Reason, Target
 from .transports import Outcome, Transport
@@ -41,12 +41,18 @@ def hand_off(permit: Permit, envelope: Envelope, transport: Transport) -> Outcom
     return transport.send(envelope)
 
 
-def judge_row(row: DeliveryLog, delivery: Delivery, run: AnalysisRun, *, at: datetime) -> Reason:
-    """Lock, then say why a log row may not be sent now, or NONE. Call it inside the claim's transaction."""
+def judge_row(
+    row: DeliveryLog, delivery: Delivery, run: AnalysisRun, *, at: datetime, by: Judging | None = None
+) -> Reason:
+    """Lock, then say why a log row may not be sent now, or NONE. Call it inside the claim's transaction.
+
+    `by` is what is configured (blocked domains...), which a worker need not read again for each message.
+    """
     channel, digest = Channel(delivery.channel), bytes(row.digest or b"")
     sql.lock_for_hand_off(delivery.pk, row.profile_id)
     lock_digests([digest], shared=True)
-    found = verdict(row.profile_id, channel, at=at, message_class=MessageClass(delivery.message_class), digest=digest)
+    message_class = MessageClass(delivery.message_class)
+    found = verdict(row.profile_id, channel, at=at, message_class=message_class, digest=digest, by=by)
     if found is None:
         return Reason.PROFILE_GONE
     if found.reason == Reason.ADDRESS_MISSING:
@@ -63,13 +69,15 @@ def judge_confirmation(message: OutboxMessage, *, at: datetime) -> Reason:
     """
     lock_digests([bytes(message.digest)], shared=True)
     reason = quarantine_reason(Channel.EMAIL, bytes(message.digest), at=at)
-    return Reason.NONE if message.requested and reason == Reason.QUARANTINED_PERSON else reason
+    if message.requested and reason == Reason.QUARANTINED_PERSON:
+        reason = Reason.NONE
+    return reason or blocked_reason(message.address)
 
 
-def judge_proof(digest: bytes, *, at: datetime) -> Reason:
+def judge_proof(address: str, digest: bytes, *, at: datetime) -> Reason:
     """Lock, then say why a test may not be sent to an address now, or NONE."""
     lock_digests([digest], shared=True)
-    return quarantine_reason(Channel.EMAIL, digest, at=at)
+    return quarantine_reason(Channel.EMAIL, digest, at=at) or blocked_reason(address)
 
 
 def _has_left(profile: int, delivery: Delivery, run: AnalysisRun, *, at: datetime) -> bool:

@@ -7,7 +7,7 @@ the row count says whether it did. Screens show only the moves that `allowed` re
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F
+from django.db.models import F, Q
 
 from .errors import MoveRefused
 from .models import Delivery, Lease, State
@@ -15,7 +15,7 @@ from .models import Delivery, Lease, State
 S = State
 MOVES: dict[State, frozenset[State]] = {
     S.DRAFT: frozenset({S.ANALYSING}),
-    S.ANALYSING: frozenset({S.ANALYSED, S.DRAFT, S.FAILED}),
+    S.ANALYSING: frozenset({S.ANALYSED, S.SCHEDULED, S.DRAFT, S.FAILED}),
     S.ANALYSED: frozenset({S.ANALYSING, S.DRAFT, S.SCHEDULED, S.SENDING}),
     S.SCHEDULED: frozenset({S.ANALYSING, S.ANALYSED, S.DRAFT, S.SENDING}),
     S.SENDING: frozenset({S.PAUSED, S.STOPPING, S.FINISHED}),
@@ -25,6 +25,8 @@ MOVES: dict[State, frozenset[State]] = {
     S.FINISHED: frozenset(),
     S.FAILED: frozenset({S.ANALYSING, S.DRAFT}),
 }
+# What goes away with a schedule, whoever takes it away.
+UNSCHEDULED: dict[str, Any] = {"scheduled_at": None, "approved": None}
 
 
 def allowed(delivery: Delivery) -> frozenset[State]:
@@ -32,18 +34,21 @@ def allowed(delivery: Delivery) -> frozenset[State]:
     return MOVES[State(delivery.state)]
 
 
-def move(delivery: Delivery, to: State, *, only_from: State | None = None, **fields: Any) -> None:
+def move(
+    delivery: Delivery, to: State, *, only_from: State | None = None, provided: Q | None = None, **fields: Any
+) -> None:
     """Move a delivery and set `fields` with it; raise MoveRefused when it is not where it must be."""
     origins = [only_from] if only_from else [state for state, targets in MOVES.items() if to in targets]
-    if not try_move(delivery, to, origins=origins, **fields):
+    if not try_move(delivery, to, origins=origins, provided=provided, **fields):
         delivery.refresh_from_db()
         raise MoveRefused(delivery.label, str(State(delivery.state).label), str(to.label))
 
 
-def try_move(delivery: Delivery, to: State, *, origins: list[State], **fields: Any) -> bool:
-    """Move a delivery that is in one of the origins; return whether it moved."""
+def try_move(delivery: Delivery, to: State, *, origins: list[State], provided: Q | None = None, **fields: Any) -> bool:
+    """Move a delivery that is in one of the origins, and of which `provided` holds; return whether it moved."""
     permitted = [state for state in origins if to in MOVES[state]]
-    changed = Delivery.objects.filter(pk=delivery.pk, state__in=permitted).update(state=to, **fields)
+    where = Q(pk=delivery.pk, state__in=permitted) & (provided or Q())
+    changed = Delivery.objects.filter(where).update(state=to, **fields)
     if changed:
         delivery.state = to
         for name, value in fields.items():
@@ -58,7 +63,17 @@ def void_analysis(delivery: Delivery) -> bool:
     """
     Delivery.objects.filter(pk=delivery.pk).update(version=F("version") + 1)
     delivery.refresh_from_db(fields=["version"])
-    return try_move(delivery, S.DRAFT, origins=[S.ANALYSED, S.SCHEDULED, S.FAILED], current_run=None, scheduled_at=None)
+    return try_move(
+        delivery, S.DRAFT, origins=[S.ANALYSED, S.SCHEDULED, S.FAILED], current_run=None, error="", **UNSCHEDULED
+    )
+
+
+def analysed(delivery: Delivery, **fields: Any) -> bool:
+    """End an analysis: back to the schedule that asked for it, if one did; return whether it was under way."""
+    agreed = Q(approved__isnull=False, scheduled_at__isnull=False)
+    return try_move(delivery, S.SCHEDULED, origins=[S.ANALYSING], provided=agreed, **fields) or try_move(
+        delivery, S.ANALYSED, origins=[S.ANALYSING], **fields
+    )
 
 
 def finish_if_done(delivery: Delivery, at: datetime) -> bool:

@@ -45,7 +45,7 @@ def send(proof_id: int, *, transport: Transport | None = None) -> None:
     except TemplateRefused as error:
         problem = str(error)
     with transaction.atomic():
-        reason = gate.judge_proof(mark, at=timezone.now())
+        reason = gate.judge_proof(proof.address, mark, at=timezone.now())
         after = LogStatus.SUPPRESSED if reason else LogStatus.HANDING_OFF
         if not Proof.objects.filter(pk=proof.pk, status=LogStatus.PENDING).update(status=after, reason=reason):
             return

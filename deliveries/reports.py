@@ -1,5 +1,6 @@
 """What is read off a run or a sending: counts from counters, never from the log."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,6 +10,7 @@ from django.db.models import Max, Sum
 
 from .exclusions import AMONG_SURVIVORS, EXCLUSIONS
 from .models import AnalysisRun, Lease, LogStatus, Reason, RunReason
+from .targeting import DIGESTS
 
 QUIET = timedelta(seconds=20)  # two rings of the periodic job
 
@@ -64,6 +66,30 @@ def waterfall(run: AnalysisRun) -> Waterfall:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """How an analysis differs from the one before: in all, and by reason (those that differ only)."""
+
+    since: AnalysisRun
+    targeted: int
+    to_send: int
+    reasons: Sequence[tuple[Reason, int]]
+
+
+def changes(run: AnalysisRun) -> Changes | None:
+    """Return how a run differs from the finished one before it, or None when it is the first. Two queries."""
+    done = AnalysisRun.objects.filter(delivery=run.delivery_id, state=AnalysisRun.State.DONE, dry=False)
+    before = done.filter(number__lt=run.number).order_by("-number").first()
+    if before is None:
+        return None
+    differences: Counter[int] = Counter()
+    for row in RunReason.objects.filter(run__in=[run.pk, before.pk]):
+        differences[row.reason] += row.first if row.run_id == run.pk else -row.first
+    targeted = run.targeted - before.targeted
+    reasons = [(Reason(reason), number) for reason, number in sorted(differences.items()) if number]
+    return Changes(before, targeted, targeted - sum(differences.values()), reasons)
+
+
 def outcomes(run: AnalysisRun) -> dict[LogStatus, int]:
     """Return how many rows of a run have each status, zeros included. One query over the leases."""
     names = {status: status.counter for status in LogStatus}
@@ -78,9 +104,11 @@ def is_quiet(run: AnalysisRun, *, at: datetime) -> bool:
 
 
 def progress(run: AnalysisRun) -> float:
-    """Return how far an analysis got, from 0 to 1."""
+    """Return how far an analysis got, from 0 to 1; writing the rows takes most of the time."""
     whole = run.last_profile - run.first_profile
-    return 1.0 if whole <= 0 else (run.upto - run.first_profile) / whole
+    if whole <= 0:
+        return 1.0
+    return 0.2 * run.digests_upto / DIGESTS + 0.8 * (run.upto - run.first_profile) / whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ constraint keeps their sum equal to its size.
 
 import random
 import secrets
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Min, Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from profiles.addresses import read
 from profiles.channels import Channel
@@ -28,8 +30,10 @@ from profiles.texts import supported
 from profiles.tokens import OptOutLink
 from quarantine import escalation, failures
 
-from . import control, gate, lifecycle, messages, rendering
+from . import control, gate, lifecycle, messages, pace, plan, rendering
+from .criteria import CriteriaRefused
 from .errors import ChannelNotSent, MoveRefused, NotReady, TemplateRefused
+from .exclusions import Judging
 from .models import (
     AnalysisRun,
     Delivery,
@@ -62,18 +66,28 @@ class NotSending(Exception):
 # -- moves that people make ---------------------------------------------------------------------------------
 
 
-def start(delivery: Delivery, *, at: datetime) -> None:
-    """Begin to send what the analysis kept; the edge then rings the task.
+def ensure_ready(delivery: Delivery, *, at: datetime) -> None:
+    """Raise what forbids to send what the analysis kept.
 
-    Raises NotReady (with the errors of the control rules), ChannelNotSent, or MoveRefused.
+    NotReady (other sending rules, or errors of the control rules), ChannelNotSent, or MoveRefused: it has changed.
     """
     if delivery.channel != Channel.EMAIL:
         raise ChannelNotSent
     run = delivery.current_run
     if run is None or run.delivery_version != delivery.version:
         raise MoveRefused(delivery.label, str(State(delivery.state).label), str(State.SENDING.label))
+    try:
+        if plan.outdated(run, delivery, at=at):
+            raise NotReady([_("The audience or the sending rules have changed since the analysis. Analyse again.")])
+    except CriteriaRefused as error:
+        raise NotReady([str(error)]) from error
     if problems := [finding.text for finding in control.check(delivery) if finding.blocks]:
         raise NotReady(problems)
+
+
+def start(delivery: Delivery, *, at: datetime) -> None:
+    """Begin to send what the analysis kept; the edge then rings the task. Raise as `ensure_ready` does."""
+    ensure_ready(delivery, at=at)
     lifecycle.move(delivery, State.SENDING, only_from=State.ANALYSED, started_at=at, error="")
 
 
@@ -135,8 +149,9 @@ def take_lease(run: AnalysisRun, *, at: datetime, cancelling: bool = False) -> L
 
 
 def record(
-    row: DeliveryLog, lease: Lease, outcome: Outcome, *, at: datetime, not_before: datetime | None = None
-) -> None:
+    row: DeliveryLog, lease: Lease, outcome: Outcome, *, at: datetime, not_before: datetime | None = None,
+    took: timedelta | None = None,
+) -> None:  # fmt: skip
     """Write what became of a hand-off, once: a row that was taken for in doubt meanwhile is put right."""
     fields = {"status": outcome.status, "answer": outcome.answer, "finished_at": at, "not_before": not_before}
     if outcome.status == S.SUPPRESSED:
@@ -144,7 +159,7 @@ def record(
     with transaction.atomic():
         for before in (S.HANDING_OFF, S.IN_DOUBT):
             if DeliveryLog.objects.filter(pk=row.pk, status=before, attempts=row.attempts).update(**fields):
-                _recount(lease.pk, before, outcome.status)
+                _recount(lease.pk, before, outcome.status, took=took)
                 if outcome.status == S.SUPPRESSED:
                     _count_since(lease.run_id, Reason.ENCODING)
                 return
@@ -171,7 +186,9 @@ class _Worker:
 
     def __init__(self, delivery: Delivery, run: AnalysisRun, transport: Transport) -> None:
         self.delivery, self.run, self.transport = delivery, run, transport
+        self.judging = Judging.now(Channel(delivery.channel))
         self.contents = {content.language: content for content in delivery.contents.all()}
+        self.minutes = pace.Minutes(run)
 
     def work_on(self, lease: Lease, *, until: datetime) -> bool:
         """Send the due rows of a lease and give it back; return False when the whole sending must wait."""
@@ -189,6 +206,7 @@ class _Worker:
             return True
         finally:
             _give_back(lease)
+            self.minutes.add_up()
         return True
 
     def _due(self, lease: Lease) -> Iterator[tuple[DeliveryLog, Profile | None]]:
@@ -204,6 +222,7 @@ class _Worker:
             if not rows:
                 return
             people = Profile.objects.in_bulk([row.profile_id for row in rows])
+            self.judging = Judging.now(Channel(self.delivery.channel))
             for row in rows:
                 yield row, people.get(row.profile_id)
             after = rows[-1].profile_id
@@ -220,8 +239,10 @@ class _Worker:
         if envelope is None:
             record(row, lease, Outcome(S.FAILED, text=problem), at=timezone.now())
             return True
+        began = time.monotonic()
         outcome = gate.hand_off(permit, envelope, self.transport)
-        self._record(row, lease, outcome, at=timezone.now())
+        took = timedelta(seconds=time.monotonic() - began)
+        self._record(row, lease, outcome, at=timezone.now(), took=took)
         if outcome.blame == Blame.SENDER:
             pause(self.delivery, problem=outcome.answer)
         return outcome.blame == Blame.ADDRESS or outcome.status == S.IN_DOUBT
@@ -229,7 +250,7 @@ class _Worker:
     def _claim(self, row: DeliveryLog, lease: Lease, *, at: datetime) -> gate.Permit | None:
         """Mark a row as leaving, or as left out; return the permit once that has committed."""
         with transaction.atomic():
-            reason = gate.judge_row(row, self.delivery, self.run, at=at)
+            reason = gate.judge_row(row, self.delivery, self.run, at=at, by=self.judging)
             if not Delivery.objects.filter(pk=self.delivery.pk, state=State.SENDING).exists():
                 raise NotSending
             after = S.SUPPRESSED if reason else S.HANDING_OFF
@@ -252,13 +273,14 @@ class _Worker:
         content = self.contents.get(language) or next(iter(self.contents.values()))
         return compose_row(self.delivery, content, row, person)
 
-    def _record(self, row: DeliveryLog, lease: Lease, outcome: Outcome, *, at: datetime) -> None:
+    def _record(self, row: DeliveryLog, lease: Lease, outcome: Outcome, *, at: datetime, took: timedelta) -> None:
         not_before = None
         if outcome.status == S.IN_DOUBT and self.delivery.in_doubt_policy == InDoubtPolicy.RESEND:
             outcome = replace(outcome, status=S.RETRY)
         if outcome.status == S.RETRY:
             outcome, not_before = self._retry_or_give_up(row, outcome, at)
-        record(row, lease, outcome, at=at, not_before=not_before)
+        record(row, lease, outcome, at=at, not_before=not_before, took=took)
+        self.minutes.note(outcome.status, at=at)
         if outcome.blame != Blame.ADDRESS or not outcome.code:
             return
         target = escalation.Target(
@@ -354,12 +376,18 @@ def _rows(lease: Lease, status: LogStatus) -> list[DeliveryLog]:
 
 
 def _recount(
-    lease: int, before: LogStatus, after: LogStatus, *, by: int = 1, owner: str = "", at: datetime | None = None
-) -> bool:
-    """Move rows from one count of their lease to another; with `owner`, only if that still owns it, and renew it."""
+    lease: int, before: LogStatus, after: LogStatus, *, by: int = 1, owner: str = "", at: datetime | None = None,
+    took: timedelta | None = None,
+) -> bool:  # fmt: skip
+    """Move rows from one count of their lease to another; with `owner`, only if that still owns it, and renew it.
+
+    `took` is the time of the hand-off that moves the row.
+    """
     if before == after:
         return True
     fields: dict[str, object] = {before.counter: F(before.counter) - by, after.counter: F(after.counter) + by}
+    if took is not None:
+        fields |= pace.counted(after, took)
     leases = Lease.objects.filter(pk=lease)
     if owner and at:
         leases = leases.filter(owner=owner, expires_at__gt=at)

@@ -4,7 +4,7 @@ from celery import shared_task
 from django.db import DataError, IntegrityError, ProgrammingError
 from django.utils import timezone
 
-from . import analysis, confirmations, proofs, sending
+from . import analysis, confirmations, proofs, retention, scheduling, sending
 
 
 @shared_task
@@ -50,5 +50,15 @@ def ring_again() -> None:
 
 
 @shared_task
+def start_scheduled() -> None:
+    """Take the scheduled deliveries whose moment has come one step further."""
+    due = scheduling.start_due(timezone.now())
+    for delivery_id in due.to_analyse:
+        analyse_delivery.delay(delivery_id)
+    for delivery_id in due.to_send:
+        send_delivery.delay(delivery_id)
+
+
+@shared_task
 def purge_runs() -> None:
-    analysis.purge()
+    retention.purge(at=timezone.now())

@@ -64,8 +64,11 @@ class Series:
     values: Sequence[int]
 
 
-def lines(title: str, labels: Sequence[str], series: Sequence[Series]) -> SafeString:
-    """Draw several numbers over time, each with dashes of its own, from the lowest (0 or less) to the highest."""
+def lines(title: str, labels: Sequence[str], series: Sequence[Series], *, over: str = "") -> SafeString:
+    """Draw several numbers over time, each with dashes of its own, from the lowest (0 or less) to the highest.
+
+    `over` names what the labels are, when they are not days.
+    """
     values = [value for one in series for value in one.values]
     top, bottom = max([*values, 0]), min([*values, 0])
     height, step = (top - bottom) or 1, WIDTH / max(len(labels) - 1, 1)
@@ -77,6 +80,6 @@ def lines(title: str, labels: Sequence[str], series: Sequence[Series]) -> SafeSt
     rows = [(label, [grouped(one.values[n]) for one in series]) for n, label in enumerate(labels)]
     context = {
         "title": title, "series": drawn, "rows": rows, "zero": round(y(0), 1), "top": grouped(top),
-        "bottom": grouped(bottom) if bottom else "", "width": WIDTH, "height": HEIGHT,
+        "bottom": grouped(bottom) if bottom else "", "width": WIDTH, "height": HEIGHT, "over": over,
     }  # fmt: skip
     return render_to_string("admin/plots/lines.html", context)

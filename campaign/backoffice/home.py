@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from deliveries.held import is_held
 from deliveries.models import Delivery, Lease, LogStatus, State
 from landing.models import MetTwins, OptOutBurst
 from profiles import brands
@@ -104,6 +105,8 @@ def _alerts(deliveries: Sequence[Delivery], counts: dict[int, dict[str, int]]) -
             found.append(Alert(told % {**words, "n": grouped(unknown)}, delivery_url(delivery.pk)))
         if delivery.state == State.FAILED:
             found.append(Alert(_("%(delivery)s: the analysis failed") % words, delivery_url(delivery.pk), "bad"))
+        if is_held(delivery.error):
+            found.append(Alert(f"{delivery.label}{_(':')} {delivery.problem}", delivery_url(delivery.pk), "bad"))
         if delivery.state == State.PAUSED:
             found.append(Alert(_("%(delivery)s is paused") % words, delivery_url(delivery.pk)))
     return found

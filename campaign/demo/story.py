@@ -63,7 +63,7 @@ def analyse(teller: Teller, delivery: Delivery, *, by: Any) -> AnalysisRun:
 
     teller.wait(delivery, {State.ANALYSED, State.DRAFT, State.FAILED}, progress)
     if delivery.state != State.ANALYSED:
-        raise DemoFailed(f"The analysis did not end well: {delivery.error or 'it was stopped'}.")
+        raise DemoFailed(f"The analysis did not end well: {delivery.problem or 'it was stopped'}.")
     run.refresh_from_db()
     found = reports.waterfall(run)
     teller.console.table(

@@ -20,7 +20,7 @@ from profiles.admin_base import BaseAdmin, KeysetChangeList
 from profiles.channels import Channel
 from profiles.models import Brand
 
-from . import content, people, starters, steps, workspace
+from . import content, people, review, starters, steps, workspace
 from .content_form import TemplatesForm, TemplateText
 
 STATE_TONES = {
@@ -146,7 +146,8 @@ class DeliveryAdmin(BaseAdmin):
             ("content/<str:language>/", content.edit, "content"),
             ("content/<str:language>/preview/", content.preview, "content_preview"),
             ("content/<str:language>/remove/", content.remove, "content_remove"),
-            ("send/", steps.review, "review"),
+            ("send/", review.review, "review"),
+            ("schedule/", review.schedule, "schedule"),
             ("do/<slug:step>/", steps.do, "do"),
         ]
         own = [
@@ -159,9 +160,10 @@ class DeliveryAdmin(BaseAdmin):
         """Give a page the delivery it is about, if the user may see it."""
 
         def shown(request: HttpRequest, pk: int, **kwargs: Any) -> HttpResponse:
-            delivery = (
-                Delivery.objects.select_related("brand", "service", "current_run", "created_by").filter(pk=pk).first()
+            found = Delivery.objects.select_related(
+                "brand", "service", "audience", "people_list", "typology", "current_run", "created_by"
             )
+            delivery = found.filter(pk=pk).first()
             if delivery is None:
                 return self._get_obj_does_not_exist_redirect(request, self.opts, str(pk))
             if not self.has_view_permission(request, delivery):
@@ -211,5 +213,6 @@ class DeliveryAdmin(BaseAdmin):
         if {"_addanother", "_continue", "_popup"} & set(request.POST):
             return None
         if "save_and_analyse" in request.POST and request.user.has_perm("deliveries.analyse_delivery"):
-            steps.analyse(self, request, Delivery.objects.get(pk=obj.pk))
+            with steps.told(request):
+                steps.analyse(self, request, Delivery.objects.get(pk=obj.pk))
         return HttpResponseRedirect(reverse("admin:deliveries_delivery_workspace", args=[obj.pk]))

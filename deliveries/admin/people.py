@@ -1,7 +1,7 @@
 """The people behind each number: who is left out or was written to, with the evidence; on screen and as a file."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -13,8 +13,9 @@ from django.utils.formats import localize
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
-from deliveries import explain, reports
-from deliveries.models import Delivery, DeliveryLog, LogStatus, Reason
+from deliveries import explain, listing, reports
+from deliveries.listing import Place
+from deliveries.models import AnalysisRun, Delivery, DeliveryLog, LogStatus, Reason, RunRule
 from profiles import audit
 from profiles.formulas import disarmed
 
@@ -23,18 +24,29 @@ EXPORT_BATCH = 500
 
 
 def left_out(admin: Any, request: HttpRequest, delivery: Delivery, reason: int) -> HttpResponse:
-    """Show the people whom a reason leaves out."""
+    """Show the people whom a reason leaves out; `?rule=` keeps to one sending rule."""
     if reason not in Reason.values:
         raise Http404
-    title = _("Left out: %(reason)s") % {"reason": Reason(reason).label}
-    return _show(admin, request, delivery, title, reason=reason)
+    text = request.GET.get("rule", "")
+    rule = int(text) if text.isdecimal() and len(text) < 10 else 0
+    named = RunRule.objects.filter(run=delivery.current_run_id or 0, rule=rule).first() if rule else None
+    title = _("Left out: %(reason)s") % {"reason": named or Reason(reason).label}
+
+    def rows(run: AnalysisRun, after: Place) -> list[DeliveryLog]:
+        return listing.of_reason(run, Reason(reason), after=after, limit=PAGE + 1, rule=rule)
+
+    return _show(admin, request, delivery, title, rows, kept=f"rule={rule}&" if named else "")
 
 
 def by_status(admin: Any, request: HttpRequest, delivery: Delivery, status: int) -> HttpResponse:
     """Show the messages that have a status."""
     if status not in LogStatus.values:
         raise Http404
-    return _show(admin, request, delivery, str(LogStatus(status).label), status=status)
+
+    def rows(run: AnalysisRun, after: Place) -> list[DeliveryLog]:
+        return listing.of_status(run, LogStatus(status), after=after, limit=PAGE + 1)
+
+    return _show(admin, request, delivery, str(LogStatus(status).label), rows)
 
 
 def export(admin: Any, request: HttpRequest, delivery: Delivery) -> HttpResponse | StreamingHttpResponse:
@@ -50,14 +62,20 @@ def export(admin: Any, request: HttpRequest, delivery: Delivery) -> HttpResponse
     return response
 
 
-def _show(admin: Any, request: HttpRequest, delivery: Delivery, title: str, **which: int) -> HttpResponse:
+def _show(
+    admin: Any,
+    request: HttpRequest,
+    delivery: Delivery,
+    title: str,
+    rows: Callable[[AnalysisRun, Place], list[DeliveryLog]],
+    *,
+    kept: str = "",
+) -> HttpResponse:
+    """Show a page of rows; `kept` is what the addresses of its other pages say besides the place."""
     if delivery.current_run is None:
         return HttpResponseRedirect(reverse("admin:deliveries_delivery_workspace", args=[delivery.pk]))
     after = request.GET.get("after", "")
-    log = DeliveryLog.objects.filter(run=delivery.current_run, **which).order_by("profile", "position")
-    if after.isdecimal() and len(after) < 18:
-        log = log.filter(profile__gt=int(after))
-    found = list(log[: PAGE + 1])
+    found = rows(delivery.current_run, Place.parse(after))
     explained = explain.rows(delivery, found[:PAGE])
     people = explain.names(explained)
     context = {
@@ -65,9 +83,9 @@ def _show(admin: Any, request: HttpRequest, delivery: Delivery, title: str, **wh
         "title": f"{delivery}: {title}",
         "delivery": delivery,
         "rows": [_row(one, people) for one in explained],
-        "next": found[PAGE - 1].profile_id if len(found) > PAGE else None,
+        "next": Place(found[PAGE - 1].profile_id, found[PAGE - 1].position) if len(found) > PAGE else None,
         "first": not after,
-        "reason": which.get("reason"),
+        "kept": kept,
     }
     return TemplateResponse(request, "admin/deliveries/people.html", context)
 
@@ -117,17 +135,13 @@ def _csv(delivery: Delivery) -> Iterator[str]:
             _("note"),
         ]
     )
-    after = 0
-    while True:
-        log = DeliveryLog.objects.filter(run=delivery.current_run, status=LogStatus.EXCLUDED, profile__gt=after)
-        rows = list(log.order_by("profile", "position")[:EXPORT_BATCH])
-        if not rows:
-            return
+    after, run = Place(), delivery.current_run
+    while run and (rows := listing.of_status(run, LogStatus.EXCLUDED, after=after, limit=EXPORT_BATCH)):
         explained = explain.rows(delivery, rows)
         people = explain.names(explained)
         for one in explained:
             yield writer.writerow([disarmed(cell) for cell in _cells(one, people)])
-        after = rows[-1].profile_id
+        after = Place(rows[-1].profile_id, rows[-1].position)
 
 
 def _cells(one: explain.Explained, people: dict[int, Any]) -> list[str]:

@@ -78,6 +78,11 @@ class _Truth(_Attribute):
         return sql, (*params, path, *params, path)
 
 
+def number_of(name: str) -> Func:
+    """Return the number that a key holds, as an expression; NULL where it holds none."""
+    return _Number(name)
+
+
 def condition(name: str, kind: Kind, operator: Operator, value: Any, at: datetime) -> Q:
     """Compare the value of a key; whoever has none, or one of another type, meets only what says so."""
     found = _EXPRESSIONS[kind](name)

@@ -203,7 +203,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='deliverylog',
-            index=models.Index(condition=models.Q(('reason__gt', 0)), fields=['run', 'reason', 'profile'], name='log_by_reason'),
+            index=models.Index(condition=models.Q(('reason__gt', 0)), fields=['run', 'reason', 'profile', 'position'], name='log_by_reason'),
         ),
         migrations.AddConstraint(
             model_name='deliveryexception',

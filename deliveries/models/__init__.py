@@ -21,6 +21,7 @@ from .runs import (
     Lease,
     RunReason,
     RunRule,
+    SendingMinute,
 )
 from .targets import Audience, ListMember, PeopleList
 from .typologies import RuleKind, RuleSeverity, Typology, TypologyRule
@@ -49,6 +50,7 @@ __all__ = [
     "RuleSeverity",
     "RunReason",
     "RunRule",
+    "SendingMinute",
     "State",
     "Target",
     "Typology",

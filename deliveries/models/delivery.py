@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from profiles.channels import Channel
 from profiles.models import Brand, Service
 
+from ..held import in_words
 from .targets import Audience, PeopleList
 from .typologies import Typology
 
@@ -168,6 +169,11 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return self.label
+
+    @property
+    def problem(self) -> str:
+        """Return what is the matter with the delivery, in the reader's language."""
+        return in_words(self.error)
 
     @property
     def is_editable(self) -> bool:

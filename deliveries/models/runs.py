@@ -42,6 +42,7 @@ class AnalysisRun(models.Model):
     limit_upto = models.BigIntegerField(default=0)
     targeted = models.PositiveBigIntegerField(default=0)
     finished_at = models.DateTimeField(null=True)
+    purged_at = models.DateTimeField(null=True)  # its log rows are deleted; its counters stay
     error = models.CharField(max_length=500, blank=True)
 
     class Meta:
@@ -139,6 +140,10 @@ class Lease(models.Model):
     suppressed = models.PositiveIntegerField(default=0)
     in_doubt = models.PositiveIntegerField(default=0)
     cancelled = models.PositiveIntegerField(default=0)
+    # What hand-offs took: those that ended as sent, and the others, of which a row may have several.
+    sent_ms = models.PositiveBigIntegerField(default=0, db_default=0)
+    failed_ms = models.PositiveBigIntegerField(default=0, db_default=0)
+    failed_tries = models.PositiveIntegerField(default=0, db_default=0)
     owner = models.CharField(max_length=40, blank=True)
     expires_at = models.DateTimeField(null=True)
     not_before = models.DateTimeField(null=True)  # the earliest moment of its next retry
@@ -163,6 +168,24 @@ class Lease(models.Model):
     def open_q() -> Q:
         """Say which leases still hold rows to work on."""
         return Q(pending__gt=0) | Q(handing_off__gt=0) | Q(retry__gt=0)
+
+
+class SendingMinute(models.Model):
+    """How many messages of a run were sent and refused within one minute: drawn over time, and decided by nothing.
+
+    A worker adds what it did when it gives a lease back; one that is killed takes with it what it had not added.
+    """
+
+    run = models.ForeignKey(AnalysisRun, models.CASCADE, related_name="minutes")
+    at = models.DateTimeField()  # the beginning of the minute
+    sent = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "at"], name="sending_minute_once")]
+
+    def __str__(self) -> str:
+        return f"{self.run_id}: {self.at}"
 
 
 class DeliveryLog(models.Model):
@@ -197,7 +220,9 @@ class DeliveryLog(models.Model):
         indexes = [
             models.Index(fields=["profile", "delivery"], name="log_by_profile"),
             # Nothing that sending writes is in it, so that marking a row as sent touches no index.
-            models.Index(fields=["run", "reason", "profile"], name="log_by_reason", condition=Q(reason__gt=0)),
+            models.Index(
+                fields=["run", "reason", "profile", "position"], name="log_by_reason", condition=Q(reason__gt=0)
+            ),
         ]
 
     def __str__(self) -> str:

@@ -4,6 +4,7 @@ from typing import Self
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from profiles.channels import Channel
@@ -51,7 +52,7 @@ class Typology(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.name
+        return str(gettext(self.name))  # built-in names are kept in English
 
 
 class TypologyRule(models.Model):
@@ -101,4 +102,4 @@ class TypologyRule(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.label or self.get_kind_display()
+        return str(gettext(self.label)) if self.label else self.get_kind_display()

@@ -163,6 +163,7 @@ class AuditEvent(models.Model):
     class Meta:
         verbose_name = _("act in the back-office")
         verbose_name_plural = _("acts in the back-office")
+        indexes = [models.Index(fields=["subject", "subject_id"], name="audit_by_subject")]
 
     def __str__(self) -> str:
         return f"{self.get_action_display()} ({self.label})" if self.label else str(self.get_action_display())

@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from deliveries import analysis, reports, sending
+from deliveries.admin.steps import STEPS
 from deliveries.models import Delivery, DeliveryLog, Proof, Reason, State
 from profiles import consent
 from profiles.channels import Channel
@@ -193,12 +194,12 @@ def test_send_rings_once_and_a_second_click_is_told(
     assert "Look at it again" in page.content.decode()
 
 
-@pytest.mark.parametrize("step", ["analyse", "stop-analysis", "test", "send", "pause", "resume", "stop"])
+@pytest.mark.parametrize("step", sorted(STEPS))
 def test_looking_at_the_address_of_a_button_presses_nothing(client: Client, rung: list[Any], step: str) -> None:
     delivery = analysed(ready())
     client.get(url("do", delivery.pk, step))
     delivery.refresh_from_db()
-    assert (delivery.state, rung) == (State.ANALYSED, [])
+    assert (delivery.state, rung, Delivery.objects.count()) == (State.ANALYSED, [], 1)
 
 
 def test_a_viewer_sees_everything_and_presses_nothing(rung: list[Any]) -> None:
@@ -212,9 +213,10 @@ def test_a_viewer_sees_everything_and_presses_nothing(rung: list[Any]) -> None:
     page = client.get(url("workspace", delivery.pk)).content.decode()
     assert "Who is left out" in page
     assert "/do/" not in page
-    for step in ("analyse", "test", "send", "stop"):
+    for step in ("analyse", "test", "send", "stop", "unschedule", "duplicate"):
         assert client.post(url("do", delivery.pk, step)).status_code == 403
     assert client.get(url("review", delivery.pk)).status_code == 403
+    assert client.post(url("schedule", delivery.pk), {"day": "2050-01-01", "hour": "10:00"}).status_code == 403
     assert client.get(url("export", delivery.pk)).status_code == 403
 
 

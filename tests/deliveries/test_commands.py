@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
-from deliveries import tasks
+from deliveries import analysis, tasks
 from deliveries.models import Delivery, State
 from tests.factories import DeliveryFactory, ProfileFactory, ServiceFactory
 from tests.sink import running_sink
@@ -61,3 +62,22 @@ def test_what_cannot_be_done_is_said() -> None:
     Delivery.objects.update(state=State.FINISHED)
     with pytest.raises(CommandError, match="Finished"):
         call_command("analyse", str(delivery.pk))
+
+
+def test_a_dry_run_counts_and_leaves_the_delivery_as_it_is(capsys: Any) -> None:
+    service = ServiceFactory.create()
+    ProfileFactory.create(services=[service])
+    ProfileFactory.create(services=[service], email="")
+    delivery = DeliveryFactory.create(service=service)
+    call_command("analyse", str(delivery.pk), "--dry-run", "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert (found["targeted"], found["to_send"], found["left_out"]["address_missing"]) == (2, 1, 1)
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.current_run, delivery.version) == ("draft", None, 1)
+
+
+def test_a_dry_run_is_refused_beside_another_analysis() -> None:
+    delivery = DeliveryFactory.create()
+    analysis.start(delivery, at=timezone.now())
+    with pytest.raises(CommandError, match="is being analysed"):
+        call_command("analyse", str(delivery.pk), "--dry-run")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from deliveries import analysis, lifecycle
+from deliveries import analysis, lifecycle, retention
 from deliveries.errors import MoveRefused
 from deliveries.models import AnalysisRun, Delivery, DeliveryLog, Lease, State
 from tests.factories import DeliveryFactory, ProfileFactory, ServiceFactory
@@ -17,7 +17,8 @@ pytestmark = pytest.mark.django_db
 def in_state(state: State) -> Delivery:
     delivery = DeliveryFactory.create(contents=False)
     run = AnalysisRun.objects.create(delivery=delivery, number=1, delivery_version=1, at=timezone.now(), state="done")
-    Delivery.objects.filter(pk=delivery.pk).update(state=state, current_run=run)
+    dated = {"scheduled_at": timezone.now(), "approved": 1} if state == State.SCHEDULED else {}
+    Delivery.objects.filter(pk=delivery.pk).update(state=state, current_run=run, **dated)
     delivery.refresh_from_db()
     return delivery
 
@@ -26,7 +27,8 @@ def in_state(state: State) -> Delivery:
 def test_only_the_moves_of_the_table_happen(origin: State, to: State) -> None:
     delivery = in_state(origin)
     if to in lifecycle.MOVES[origin]:
-        lifecycle.move(delivery, to)
+        dated: dict[str, Any] = {"scheduled_at": timezone.now(), "approved": 1} if to == State.SCHEDULED else {}
+        lifecycle.move(delivery, to, **dated)
         assert Delivery.objects.get(pk=delivery.pk).state == to
     else:
         with pytest.raises(MoveRefused):
@@ -65,7 +67,7 @@ def test_stopping_an_analysis_leaves_no_trace_and_it_can_be_done_again(settings:
     analysis.work(delivery.pk)
     again.refresh_from_db()
     assert (again.state, again.targeted) == ("done", 7)
-    analysis.purge()
+    retention.purge(at=timezone.now())
     assert set(DeliveryLog.objects.values_list("run", flat=True)) == {again.pk}
     assert set(Lease.objects.values_list("run", flat=True)) == {again.pk}
 
@@ -104,7 +106,7 @@ def test_repeating_the_task_of_an_analysis_changes_nothing() -> None:
 def test_a_long_analysis_gives_way_and_goes_on(settings: Any) -> None:
     from datetime import timedelta
 
-    settings.ANALYSIS_RANGE = 2
+    settings.ANALYSIS_RANGE, settings.SMALL_TARGET = 2, 0
     delivery = ready()
     analysis.start(delivery, at=timezone.now())
     turns = 1

@@ -32,7 +32,7 @@ class Command(DeliveryCommand):
         self.wait(delivery, ends, lambda: _progress(delivery), options["timeout"])
         self._report(delivery, as_json=options["json"])
         if delivery.state != State.FINISHED:
-            raise CommandError(delivery.error or f"The delivery is now “{State(delivery.state).label}”.")
+            raise CommandError(delivery.problem or f"The delivery is now “{State(delivery.state).label}”.")
 
     def _report(self, delivery: Delivery, *, as_json: bool) -> None:
         if delivery.current_run is None:

@@ -1,0 +1,53 @@
+"""The draws of the control group and of the size limit: the same people for the same delivery, whoever asks.
+
+Each person has a number below P = 2³¹ − 1, drawn by integer arithmetic from their id and the salt of the delivery:
+(id mod P) · salt mod P. P is prime, so people up to P have different numbers, and another salt orders them in another
+way. Whoever is below a threshold is in a part of known size; the so many lowest are a group of exact size.
+"""
+
+from dataclasses import dataclass
+
+from .models import DRAW_PRIME
+
+EVERYBODY = DRAW_PRIME  # above all numbers
+PARTS = 10_000
+POSITIONS = 1 << 15  # more than a person has addresses
+_SECOND = 48_271  # a primitive root of P: the size limit is drawn apart from the control group
+
+
+def number(profile: int, salt: int) -> int:
+    """Return the number that a person draws."""
+    return profile % DRAW_PRIME * salt % DRAW_PRIME
+
+
+def threshold(parts: int) -> int:
+    """Return the number below which so many parts of ten thousand of all people are."""
+    return DRAW_PRIME * parts // PARTS
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """A draw as an expression over the columns `profile_id` and `position`, for a statement with parameters."""
+
+    salt: int
+    by_address: bool = False  # otherwise all addresses of a person have one number
+
+    @property
+    def sql(self) -> str:
+        drawn = f"(profile_id %% {DRAW_PRIME} * {self.salt} %% {DRAW_PRIME})"
+        return f"({drawn} * {POSITIONS} + position)" if self.by_address else drawn
+
+    @property
+    def coarse(self) -> int:
+        """Return by how much numbers are divided so that at most 32,768 different ones are left."""
+        return (1 << 16) * (POSITIONS if self.by_address else 1)
+
+
+def control(salt: int) -> Draw:
+    """Return the draw of the control group: of people."""
+    return Draw(salt)
+
+
+def limit(salt: int) -> Draw:
+    """Return the draw of the size limit: of messages."""
+    return Draw(salt * _SECOND % DRAW_PRIME, by_address=True)
