@@ -23,7 +23,7 @@ INBOX_SHOWS = 140  # characters of the message after the subject
 
 def context(request: HttpRequest, delivery: Delivery, language: str, texts: dict[str, str]) -> dict[str, Any]:
     """Return what the fragment shows. The person is in the body of the request: addresses stay out of URLs."""
-    person, address, problem = _chosen(request, delivery)
+    person, address, problem = chosen(request, delivery)
     content = DeliveryContent(delivery=delivery, language=language, **texts)
     specimen = specimens.draw(delivery, content, person=person, address=address)
     findings = control.check_texts(delivery, language, content.subject, content.html, content.text)
@@ -53,7 +53,7 @@ def context(request: HttpRequest, delivery: Delivery, language: str, texts: dict
     }
 
 
-def _chosen(request: HttpRequest, delivery: Delivery) -> tuple[Profile | None, str, str]:
+def chosen(request: HttpRequest, delivery: Delivery) -> tuple[Profile | None, str, str]:
     """Return the person whose number or address was typed, the address written to, and a problem."""
     typed = request.POST.get("person", "").strip()
     if not typed or not request.user.has_perm("profiles.view_profile"):
