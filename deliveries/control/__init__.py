@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from django.utils.translation import gettext_lazy as _
 
 from deliveries import specimens
-from deliveries.models import Delivery, DeliveryContent
+from deliveries.models import Delivery, DeliveryContent, RuleKind, RuleSeverity
+from deliveries.typologies import rules_of
 from profiles.models import CustomField
 
 from . import rules
 from .findings import Code, Control, Draft, Finding, Severity
 
-__all__ = ["CONTROLS", "Code", "Control", "Finding", "Severity", "check", "check_texts"]
+__all__ = ["CONTROLS", "Code", "Control", "Finding", "Severity", "check", "check_texts", "severities_of"]
 
 CONTROLS: tuple[Control, ...] = (
     Control(
@@ -93,25 +94,38 @@ CONTROLS: tuple[Control, ...] = (
 
 
 def check(delivery: Delivery, severities: Mapping[Code, Severity | None] | None = None) -> list[Finding]:
-    """Return what the control rules find in each language of a message, language by language. Two queries.
+    """Return what the control rules find in each language of a message, language by language. Three queries.
 
-    `severities` changes how severe rules are, where they are not fixed; None switches a rule off.
+    `severities` changes how severe rules are, where they are not fixed; None switches a rule off. Without it the
+    sending rules of the delivery say so.
     """
-    return _find(delivery, list(delivery.contents.all()), severities or {})
+    return _find(delivery, list(delivery.contents.all()), severities)
 
 
 def check_texts(
     delivery: Delivery, language: str, subject: str, html: str, text: str,
     severities: Mapping[Code, Severity | None] | None = None,
 ) -> list[Finding]:  # fmt: skip
-    """Return what the control rules find in texts that may not be saved, of one language. One query."""
+    """Return what the control rules find in texts that may not be saved, of one language. Two queries."""
     content = DeliveryContent(delivery=delivery, language=language, subject=subject, html=html, text=text)
-    return _find(delivery, [content], severities or {})
+    return _find(delivery, [content], severities)
+
+
+def severities_of(delivery: Delivery) -> dict[Code, Severity | None]:
+    """Return how severe the sending rules of a delivery make rules; None: off. The first about a rule counts."""
+    found: dict[Code, Severity | None] = {}
+    for rule in rules_of(delivery, RuleKind.CONTROL):
+        if rule.code in list(Code):
+            off = rule.severity == RuleSeverity.OFF
+            found.setdefault(Code(rule.code), None if off else Severity(rule.severity))
+    return found
 
 
 def _find(
-    delivery: Delivery, contents: list[DeliveryContent], severities: Mapping[Code, Severity | None]
+    delivery: Delivery, contents: list[DeliveryContent], severities: Mapping[Code, Severity | None] | None
 ) -> list[Finding]:
+    if severities is None:
+        severities = severities_of(delivery)
     draft = Draft(
         delivery,
         tuple(specimens.draw(delivery, content) for content in contents),

@@ -6,7 +6,7 @@ import pytest
 
 from deliveries import control
 from deliveries.control import Code, Finding, Severity
-from deliveries.models import Delivery, DeliveryContent, MessageClass
+from deliveries.models import Delivery, DeliveryContent, MessageClass, Typology
 from profiles.channels import Channel
 from profiles.models import CustomField
 from tests.factories import DeliveryFactory, ServiceFactory
@@ -274,7 +274,24 @@ def test_rules_that_are_fixed_cannot_be_lowered(severity: Severity | None, setti
     assert control.check(DeliveryFactory.create(contents=False), lowered)[-1].code == Code.NO_CONTENT
 
 
-def test_checking_takes_two_queries(django_assert_num_queries: Any) -> None:
+def test_checking_takes_three_queries(django_assert_num_queries: Any) -> None:
     delivery = DeliveryFactory.create()
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):
         control.check(delivery)
+
+
+def test_the_sending_rules_of_a_delivery_say_how_severe_its_checks_are() -> None:
+    delivery = DeliveryFactory.create(contents=False)
+    DeliveryContent.objects.create(delivery=delivery, language="en", subject="", html="", text="Hello")
+    typology = Typology.objects.create(name="Ours")
+    for place, (code, severity) in enumerate(
+        [("no_subject", "warning"), ("no_subject", "off"), ("empty", "off"), ("opt_out_link", "off"), ("gone", "error")]
+    ):
+        typology.rules.create(kind="control", code=code, severity=severity, place=place)
+    before = {finding.code: finding.severity for finding in control.check(delivery)}
+    Delivery.objects.filter(pk=delivery.pk).update(typology=typology)
+    delivery.refresh_from_db()
+    after = {finding.code: finding.severity for finding in control.check(delivery)}
+    assert (before["no_subject"], after["no_subject"]) == ("error", "warning")
+    assert ("empty" in before, "empty" in after) == (True, False)
+    assert after["opt_out_link"] == "error"  # fixed: no rule can switch it off
