@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landing import reconciliation
+from landing.questions import OTHER
 from profiles import custom_fields
 from profiles.channels import Channel
 from profiles.errors import ValueUnreadable
@@ -20,6 +22,7 @@ from profiles.models import AuditEvent, CustomField, FieldKind, Profile
 from profiles.tasks import convert_field
 from tests.factories import ProfileFactory, UserFactory
 from tests.profiles.importing import NOW, import_, notes, only, receive
+from tests.profiles.test_profile_page import as_shown, page, save, send
 
 NUMBER, DATE, YES_NO, TEXT = FieldKind.NUMBER, FieldKind.DATE, FieldKind.YES_NO, FieldKind.TEXT
 
@@ -124,8 +127,6 @@ def test_an_answer_does_not_replace_a_no_or_a_zero():
 
 
 def _other() -> str:
-    from landing.questions import OTHER
-
     return OTHER
 
 
@@ -188,3 +189,53 @@ def test_the_key_of_a_declared_field_stays(client):
     client.post(url, {"name": "other", "label_en": "Points", "label_fr": "", "kind": "number"})
     field.refresh_from_db()
     assert (field.name, field.label["en"]) == ("points", "Points")
+
+
+# -- the page of a person -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("declared")
+def test_the_page_of_a_person_edits_declared_fields_as_they_are_kept(client):
+    ada = ProfileFactory(attributes={"points": 3, "free": "7", "city": "Lyon"})
+    save(client, ada, own_points="1 234,5", own_since="2024-03-02", own_member="no", own_city="")
+    ada.refresh_from_db()
+    assert ada.attributes == {"points": 1234.5, "since": "2024-03-02", "member": False, "free": "7"}
+
+
+@pytest.mark.usefixtures("declared")
+def test_a_value_that_cannot_be_read_is_refused_at_its_input_and_what_was_typed_stays(client):
+    ada = ProfileFactory(attributes={"points": 3})
+    answer = save(client, ada, own_points="1,234", first_name="Other")
+    form = answer.context["adminform"].form
+    assert list(form.errors) == ["own_points"] and form["own_points"].value() == "1,234"
+    ada.refresh_from_db()
+    assert (ada.attributes, ada.first_name == "Other") == ({"points": 3}, False)
+
+
+@pytest.mark.usefixtures("declared")
+def test_a_text_from_before_is_told_and_survives_a_save_that_does_not_touch_it(client):
+    before = {"points": "many", "since": "soon", "member": "perhaps", "city": "two\nlines", "free": 1}
+    ada = ProfileFactory(attributes=before)
+    assert "“soon”" in client.get(page(ada)).text
+    save(client, ada, first_name="Other")
+    ada.refresh_from_db()
+    assert (ada.attributes, ada.first_name) == (before, "Other")
+
+
+@pytest.mark.usefixtures("declared")
+def test_only_the_changed_field_is_written_over_what_came_meanwhile(client):
+    ada = ProfileFactory(attributes={"points": 0.0000001, "city": "Lyon"})
+    shown = as_shown(client, ada)
+    Profile.objects.filter(pk=ada.pk).update(attributes={"points": 0.0000001, "city": "Lyon", "free": "new"})
+    send(client, ada, {**shown, "own_city": "Nantes"})
+    ada.refresh_from_db()
+    assert ada.attributes == {"points": 0.0000001, "city": "Nantes", "free": "new"}
+
+
+@pytest.mark.usefixtures("declared")
+def test_who_may_only_look_sees_every_field_and_edits_none():
+    viewer, client = UserFactory(), Client()
+    viewer.groups.add(Group.objects.get(name="viewer"))
+    client.force_login(viewer)
+    shown = client.get(page(ProfileFactory(attributes={"points": 4321, "member": True, "free": "kept"}))).text
+    assert "4321" in shown and "Member" in shown and "kept" in shown and "own_points" not in shown
