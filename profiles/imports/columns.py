@@ -5,17 +5,19 @@ PEOPLE     external_id, first_name, last_name, email, mobile_phone, postal_addre
 OPT_OUTS   email, mobile_phone, postal_address, or address for an email address or a number; channel or
            blacklisted, blacklisted_<channel>; service, date, reason. Other columns about people are not read.
 
+A declared own field may also be called by its name or its label, in any language, where that is no name of the above.
 Case, accents, blanks, hyphens and underscores in a header do not matter.
 """
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from profiles.addresses import search_text
 from profiles.blacklist import FLAGS
 from profiles.channels import Channel
+from profiles.models import CustomField
 
 from .words import refusal
 
@@ -92,9 +94,28 @@ _ATTRIBUTE = re.compile(r"(?:attributes?|attributs?)\.(.*)", re.IGNORECASE | re.
 _ATTRIBUTE_NAME = re.compile(r"[\w-]{1,50}")
 
 Columns = tuple[str, ...]
+Headings = Mapping[str, str]  # of own fields, as they are compared: the name of the field
 
 
-def read_header(cells: Iterable[str], table: Table = PEOPLE) -> Columns:
+def own_headings(declared: Collection[CustomField]) -> Headings:
+    """Return what the columns of own fields may be called: their names, before their labels.
+
+    What two fields are called means neither of them: `attributes.<name>` tells them apart.
+    """
+    names = {field.name: [field.name] for field in declared}
+    labels = {field.name: list(field.label.values()) for field in declared}
+    return _unambiguous(labels) | _unambiguous(names) | {name: name for name in names}
+
+
+def _unambiguous(called: Mapping[str, Iterable[str]]) -> dict[str, str]:
+    found: dict[str, set[str]] = {}
+    for name, texts in called.items():
+        for text in texts:
+            found.setdefault(_heading(text), set()).add(name)
+    return {heading: names.pop() for heading, names in found.items() if heading and len(names) == 1}
+
+
+def read_header(cells: Iterable[str], table: Table = PEOPLE, own: Headings | None = None) -> Columns:
     """Return the name of each column. Raise ImportRefused for one that is unknown, unnamed or there twice."""
     titles = [unicodedata.normalize("NFC", cell.strip(" \t\r\n\ufeff\u00a0")) for cell in cells]
     while titles and not titles[-1]:
@@ -103,7 +124,7 @@ def read_header(cells: Iterable[str], table: Table = PEOPLE) -> Columns:
         raise refusal("empty")
     if len(titles) > MAX_COLUMNS:
         raise refusal("too_many_columns", limit=MAX_COLUMNS)
-    names = [_name(title, table) for title in titles]
+    names = [_name(title, table, own or {}) for title in titles]
     if not any(names):
         raise refusal(table.unknown, value=titles[0][:100])
     for position, (title, name) in enumerate(zip(titles, names, strict=True), 1):
@@ -119,10 +140,18 @@ def read_header(cells: Iterable[str], table: Table = PEOPLE) -> Columns:
     return tuple(name for name in names if name)
 
 
-def _name(title: str, table: Table) -> str | None:
+def _name(title: str, table: Table, own: Headings) -> str | None:
     if found := _ATTRIBUTE.match(title):
         return ATTRIBUTE + found[1] if _ATTRIBUTE_NAME.fullmatch(found[1]) else None
-    return table.by_alias.get(plain(title))
+    if known := table.by_alias.get(plain(title)):
+        return known
+    field = own.get(title) or own.get(_heading(title))
+    return ATTRIBUTE + field if field else None
+
+
+def _heading(text: str) -> str:
+    """Return the heading of an own field as it is compared; it may be in letters that `plain` does not know."""
+    return plain(text) or text.strip().casefold()
 
 
 def plain(text: str) -> str:

@@ -19,7 +19,7 @@ from typing import IO
 
 from django.conf import settings
 
-from .columns import PEOPLE, Columns, Table, read_header
+from .columns import PEOPLE, Columns, Headings, Table, read_header
 from .words import refusal
 
 CHUNK = 1 << 20
@@ -53,7 +53,7 @@ class Sheet:
     table: Table = PEOPLE
 
     @classmethod
-    def open(cls, path: Path, table: Table = PEOPLE) -> "Sheet":
+    def open(cls, path: Path, table: Table = PEOPLE, own: Headings | None = None) -> "Sheet":
         """Read the header, and find the encoding and the delimiter. Raise ImportRefused."""
         try:
             size = path.stat().st_size
@@ -71,7 +71,7 @@ class Sheet:
             line, header = next(row for row in _split(_lines(stream), delimiter) if row[1] != [])
         if header is None:
             raise refusal("open_quote", line=line)
-        return cls(path, encoding, delimiter, read_header(header, table), table)
+        return cls(path, encoding, delimiter, read_header(header, table, own), table)
 
     def survey(self) -> int:
         """Read the whole file once and return how many lines it holds. Raise ImportRefused."""

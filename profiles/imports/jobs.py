@@ -27,11 +27,11 @@ from django.db.models.functions import Coalesce
 from profiles import consent
 from profiles.consent import Evidence
 from profiles.errors import ImportRefused
-from profiles.models import ImportJob, ImportNote, Service, Source
+from profiles.models import CustomField, ImportJob, ImportNote, Service, Source
 
 from . import batches
 from .batches import Done
-from .columns import OPT_OUTS, PEOPLE
+from .columns import OPT_OUTS, PEOPLE, own_headings
 from .files import Record, Sheet
 from .lines import Note
 from .people import Counts
@@ -284,7 +284,8 @@ def sheet_of(job: ImportJob) -> Sheet:
     """Return the file of a job, its header read. Raise ImportRefused."""
     if not job.file:
         raise refusal("missing")
-    return Sheet.open(Path(job.file.path), OPT_OUTS if job.only_opt_outs else PEOPLE)
+    table = OPT_OUTS if job.only_opt_outs else PEOPLE
+    return Sheet.open(Path(job.file.path), table, own_headings(CustomField.objects.all()))
 
 
 def _batches(job: ImportJob, sheet: Sheet, *, upto: int) -> Iterator[list[Record]]:

@@ -21,7 +21,7 @@ from profiles.imports import Sheet, preview, sheet_of
 from profiles.models import AuditEvent, CustomField, FieldKind, Profile
 from profiles.tasks import convert_field
 from tests.factories import ProfileFactory, UserFactory
-from tests.profiles.importing import NOW, import_, notes, only, receive
+from tests.profiles.importing import NOW, import_, import_opt_outs, notes, only, receive
 from tests.profiles.test_profile_page import as_shown, page, save, send
 
 NUMBER, DATE, YES_NO, TEXT = FieldKind.NUMBER, FieldKind.DATE, FieldKind.YES_NO, FieldKind.TEXT
@@ -78,6 +78,14 @@ HEADER = "email,attributes.points,attributes.since,attributes.member,attributes.
 def test_an_import_keeps_declared_fields_by_their_kind_and_others_as_text():
     import_(HEADER + 'ada@example.org,"1 234,5",2024-03-02,non,12,12\n')
     assert only().attributes == {"points": 1234.5, "since": "2024-03-02", "member": False, "city": "12", "free": "12"}
+
+
+@pytest.mark.usefixtures("declared")
+def test_an_import_and_a_list_of_opt_outs_know_a_declared_field_by_its_label():
+    CustomField.objects.filter(name="points").update(label={"en": "Bonus points", "fr": "Points de fidélité"})
+    content = "E-mail;points de FIDELITE;City\nada@example.org;12,5;Lyon\n"
+    assert (import_(content).created, only().attributes) == (1, {"points": 12.5, "city": "Lyon"})
+    assert import_opt_outs(content).opted_out == 1
 
 
 @pytest.mark.usefixtures("declared")

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from profiles.errors import ImportRefused
 from profiles.formulas import disarmed, restored
-from profiles.imports.columns import KNOWN, read_header
+from profiles.imports.columns import KNOWN, Headings, own_headings, read_header
 from profiles.imports.files import MAX_CELL, MAX_LINE, Sheet
+from profiles.models import CustomField
 
 EVERY_TIME = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 
@@ -180,3 +181,38 @@ def test_no_file_makes_the_reader_fail_otherwise_than_by_a_refusal(tmp_path, tai
 def test_a_cell_disarmed_for_spreadsheets_is_restored_when_it_comes_back(text):
     assert restored(disarmed(text)) == text
     assert not disarmed(text).startswith(("=", "+", "-", "@", "\t", "\r"))
+
+
+# -- own fields -----------------------------------------------------------------------------------------------
+
+
+def own(**labels: dict[str, str]) -> Headings:
+    return own_headings([CustomField(name=name.replace("__", "-"), label=label) for name, label in labels.items()])
+
+
+@pytest.mark.parametrize(
+    "heading", ["points", " Points ", "Bonus points", "bonus-POINTS", "Points de fidélité", "Баллы"]
+)
+def test_a_column_may_have_the_name_of_an_own_field_or_its_label_in_any_language(heading):
+    fields = own(points={"en": "Bonus points", "fr": "Points de fidélité", "ru": "Баллы"})
+    assert read_header(["email", heading], own=fields) == ("email", "attributes.points")
+
+
+def test_a_known_column_stays_what_it_is_whatever_own_fields_are_called():
+    fields = own(phone={"en": "Mobile"}, town={"en": "E-mail", "fr": "Pays"})
+    assert read_header(["E-mail", "mobile", "pays"], own=fields) == ("email", "mobile_phone", "country")
+
+
+def test_what_two_own_fields_are_called_is_neither_of_them_and_a_name_comes_before_a_label():
+    fields = own(a={"en": "Size"}, b={"fr": "size"}, hat={"en": "shoe"}, shoe={"en": "hat"}, met_on={}, met__on={})
+    with pytest.raises(ImportRefused):
+        read_header(["email", "size"], own=fields)
+    assert read_header(["email", "hat", "shoe", "met-on", "met_on"], own=fields)[1:] == (
+        "attributes.hat", "attributes.shoe", "attributes.met-on", "attributes.met_on",
+    )  # fmt: skip
+
+
+def test_a_column_under_two_names_is_there_twice():
+    with pytest.raises(ImportRefused) as refused:
+        read_header(["email", "attributes.points", "Bonus"], own=own(points={"en": "Bonus"}))
+    assert refused.value.code == "duplicate_column"
