@@ -1,7 +1,7 @@
 """Questions that may be given up: what a page asks in passing must not keep it, or the database, busy.
 
-    with limited(timedelta(seconds=2)):
-        ...                                  TookTooLong when the queries inside take longer
+with limited(timedelta(seconds=2)):
+    ...                                  TookTooLong when the queries inside take longer
 """
 
 import time

@@ -91,7 +91,10 @@ def test_a_number_reads_as_what_it_is() -> None:
         assert str(Size(12_345, exact=True)) == "12,345 people"
         assert str(Size(1_237_411, exact=False)) == "about 1,240,000 people"
     with override("fr"):
-        assert str(Size(1_237_411, exact=False)).replace("\u202f", " ").replace("\xa0", " ") == "environ 1 240 000 personnes"
+        assert (
+            str(Size(1_237_411, exact=False)).replace("\u202f", " ").replace("\xa0", " ")
+            == "environ 1 240 000 personnes"
+        )
 
 
 def test_a_slow_question_is_given_up_and_the_next_one_is_not() -> None:
