@@ -11,10 +11,11 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+PEOPLE = gettext_lazy("People")
 # Group → (model, icon, title). A title of None is the plural name of the model.
 GROUPS: tuple[tuple[Promise, tuple[tuple[str, str, Promise | None], ...]], ...] = (
     (
-        gettext_lazy("People"),
+        PEOPLE,
         (
             ("profiles.Profile", "person", None),
             ("profiles.ImportJob", "upload_file", None),
@@ -65,6 +66,8 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             for label, icon, name in models
             if label in registered and registered[label].has_view_permission(request)
         ]
+        if title == PEOPLE and request.user.has_perm("profiles.view_profile"):
+            items.append({"title": _("Why did they (not) get it?"), "icon": "help", "link": reverse("admin:why")})
         if items:
             groups.append({"title": str(title), "items": items})
     return groups

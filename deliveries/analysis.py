@@ -47,18 +47,21 @@ def start(
 ) -> AnalysisRun:
     """Begin an analysis; the edge then rings the task. Raise MoveRefused when the delivery is busy or sent.
 
-    It takes a schedule away, but for one that asks for it itself: `scheduled` then says which. A dry one counts, and
-    leaves the delivery as it is. Raises CriteriaRefused when the audience names what is gone.
+    A dry one counts, and leaves the delivery as it is; it gives way to another one. Any other takes a schedule away,
+    but for the one that the schedule asks for: `scheduled` then says which. Raises CriteriaRefused when the audience
+    names what is gone.
     """
     going_by = plan.make(delivery, at=at)
+    origin, kept = (State.SCHEDULED, {}) if scheduled else (None, lifecycle.UNSCHEDULED)
     with transaction.atomic():
         if dry:
             _refuse_second(delivery)
         else:
-            origin, kept = (State.SCHEDULED, {}) if scheduled else (None, lifecycle.UNSCHEDULED)
             lifecycle.move(
                 delivery, State.ANALYSING, only_from=origin, provided=scheduled, current_run=None, error="", **kept
             )
+            counting = AnalysisRun.objects.filter(delivery=delivery, state=R.RUNNING, dry=True)
+            counting.update(state=R.STOPPED, finished_at=at)
         last = AnalysisRun.objects.filter(delivery=delivery).aggregate(last=Max("number"))["last"] or 0
         bounds = Targeting(delivery, going_by, at).people().aggregate(first=Min("pk"), last=Max("pk"))
         first = (bounds["first"] or 1) - 1
@@ -193,7 +196,9 @@ def fail(delivery_id: int, problem: str, *, at: datetime) -> None:
             state=R.FAILED, finished_at=at, error=problem[:500]
         )
         delivery = Delivery.objects.get(pk=delivery_id)
-        lifecycle.try_move(delivery, State.FAILED, origins=[State.ANALYSING], error=problem[:500])
+        lifecycle.try_move(
+            delivery, State.FAILED, origins=[State.ANALYSING], error=problem[:500], **lifecycle.UNSCHEDULED
+        )
 
 
 def to_ring_again(at: datetime) -> list[int]:

@@ -63,3 +63,10 @@ class NotLater(ValueError):
 
     def __str__(self) -> str:
         return _("This moment has passed. Choose a later one.")
+
+
+class ChangedMeanwhile(ValueError):
+    """Somebody else has saved the same text since it was opened."""
+
+    def __str__(self) -> str:
+        return _("Somebody else has changed this text meanwhile.")

@@ -9,7 +9,7 @@ Contact pressure, duplicates, the control group and the size limit are found amo
 not here but in `pressure`, `analysis` and `draw`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -249,17 +249,30 @@ def verdict(
 
     Of its primary address of the channel, or of the address with this digest. One query, and one more without `by`.
     """
+    found = verdicts([profile], channel, at=at, message_class=message_class, digest=digest, by=by)
+    return found.get(profile)
+
+
+def verdicts(
+    profiles: Collection[int],
+    channel: Channel,
+    *,
+    at: datetime,
+    message_class: MessageClass = MessageClass.MARKETING,
+    digest: bytes | None = None,
+    by: Judging | None = None,
+) -> dict[int, Verdict]:
+    """Return what the exclusions say of each of a few profiles; of one that does not exist, nothing.
+
+    One query, and one more without `by`.
+    """
     by = by or Judging.now(channel)
-    people = with_quarantine(with_address(Profile.objects.filter(pk=profile), channel, digest), channel, at)
-    row = (
-        people.annotate(bits=reasons_expression(by, message_class))
-        .values_list("bits", "addr__value", "addr__digest")
-        .first()
-    )
-    if row is None:
-        return None
-    bits, value, digest = row
-    return Verdict(profile, reasons_of(bits), value or "", bytes(digest) if digest else None)
+    people = with_quarantine(with_address(Profile.objects.filter(pk__in=profiles), channel, digest), channel, at)
+    rows = people.annotate(bits=reasons_expression(by, message_class))
+    return {
+        pk: Verdict(pk, reasons_of(bits), value or "", bytes(found) if found else None)
+        for pk, bits, value, found in rows.values_list("pk", "bits", "addr__value", "addr__digest")
+    }
 
 
 def reasons_of(bits: int) -> frozenset[Reason]:

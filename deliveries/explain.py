@@ -1,25 +1,28 @@
 """Why somebody did or did not get a message: the rule, and the event or entry that decides it.
 
 The verdicts come from `exclusions`, the same code as the analysis and the hand-off; here they are only joined with
-their evidence. Each function takes a constant number of queries, however many rows it explains.
+their evidence. Each function takes a constant number of queries, however many rows it explains. How people stand
+now, rule by rule, is in `standing`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.translation import gettext as _
 
+from profiles.addresses import read
 from profiles.channels import Channel
 from profiles.models import Act, Address, ConsentEvent, Profile, Source
-from quarantine.models import Cause, QuarantinedAddress, QuarantineEvent, Status
+from quarantine.models import BlockedDomain, Cause, QuarantinedAddress, QuarantineEvent, Status
 
-from .exclusions import QUARANTINE_REASONS, Verdict, verdict
-from .models import Delivery, DeliveryLog, LogStatus, Reason
+from .exclusions import QUARANTINE_REASONS
+from .models import Delivery, DeliveryLog, LogStatus, Reason, RunRule
 
-_FLAG_REASONS = {Reason.BLACKLISTED, Reason.BLACKLISTED_CHANNEL}
-_QUARANTINED = set(QUARANTINE_REASONS.values())
+FLAG_REASONS = frozenset({Reason.BLACKLISTED, Reason.BLACKLISTED_CHANNEL})
+_BY_EVENT = FLAG_REASONS | {Reason.UNSUBSCRIBED}
+QUARANTINED = frozenset(QUARANTINE_REASONS.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,92 +48,51 @@ class Explained:
     evidence: Evidence | None
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelVerdict:
-    """Whether a person can be written to on a channel now, every rule that forbids it, and its evidence."""
-
-    channel: Channel
-    verdict: Verdict
-    evidence: Sequence[tuple[Reason, Evidence | None]]
-
-    @property
-    def reachable(self) -> bool:
-        return not self.verdict.reasons
-
-
-def channels(profile: int, *, at: datetime) -> list[ChannelVerdict]:
-    """Return the verdict of each channel for one person now, with the evidence of every rule that applies."""
-    found = []
-    for channel in Channel:
-        judged = verdict(profile, channel, at=at)
-        if judged is None:
-            return []
-        proofs = [(reason, _evidence_now(judged, reason, channel, at)) for reason in sorted(judged.reasons)]
-        found.append(ChannelVerdict(channel, judged, proofs))
-    return found
-
-
-def left_out(same: Q, *, at: datetime) -> list[tuple[QuarantinedAddress, Evidence]]:
-    """Return the entries that forbid writing to an address now, whether or not anybody has it. Two queries."""
-    return _from_entries(QuarantinedAddress.objects.blocking(at).filter(same).order_by("channel", "pk"))
-
-
 def rows(delivery: Delivery, log: Iterable[DeliveryLog]) -> list[Explained]:
-    """Return log rows of one delivery with the evidence of their reason. At most six queries."""
+    """Return log rows of one delivery with the evidence of their reason. At most nine queries."""
     return _explained([(row, delivery) for row in log])
 
 
 def history(profile: int, *, before: int | None = None, limit: int = 20) -> list[Explained]:
     """Return what each delivery did about a person, newest first, with the evidence of who was left out."""
-    log = DeliveryLog.objects.filter(profile=profile)
+    log = DeliveryLog.objects.filter(profile=profile, delivery__current_run=F("run_id"))
     if before is not None:
         log = log.filter(delivery__lt=before)
-    found = list(log.order_by("-delivery_id", "-pk")[: limit * 2])
+    found = list(log.order_by("-delivery_id", "-pk")[:limit])
     deliveries = Delivery.objects.select_related("current_run").in_bulk({row.delivery_id for row in found})
-    pairs = [(row, d) for row in found if (d := deliveries.get(row.delivery_id)) and d.current_run_id == row.run_id]
-    return _explained(pairs[:limit])
+    return _explained([(row, deliveries[row.delivery_id]) for row in found])
 
 
 def _explained(pairs: Sequence[tuple[DeliveryLog, Delivery]]) -> list[Explained]:
-    """Join rows of any deliveries with their evidence: one query for events, and a few per channel and per run."""
+    """Join rows of any deliveries with their evidence: a few queries, however many rows and deliveries."""
     log = [row for row, _delivery in pairs]
-    events = _opt_outs(sorted({row.profile_id for row in log if row.reason in _FLAG_REASONS | {Reason.UNSUBSCRIBED}}))
-    entries = {
-        channel: _entries(
-            channel, [bytes(r.digest or b"") for r, d in pairs if d.channel == channel and _is_quarantined(r)]
-        )
-        for channel in {Channel(delivery.channel) for _row, delivery in pairs}
-    }
+    events = opt_outs({row.profile_id for row in log if row.reason in _BY_EVENT})
+    quarantined = [(r, d) for r, d in pairs if r.reason in QUARANTINED and r.digest is not None]
+    entries = entries_of((Channel(d.channel), bytes(r.digest or b"")) for r, d in quarantined)
+    domains = blocked_domains(row.address for row in log if row.reason == Reason.BLOCKED_DOMAIN)
     keepers = _keepers([row for row in log if row.reason == Reason.DUPLICATE])
+    rules = _rule_names([row for row in log if row.rule is not None])
     explained = []
     for row, delivery in pairs:
         reason, channel = Reason(row.reason), Channel(delivery.channel)
         at = row.finished_at or (delivery.current_run.at if delivery.current_run else None)
         evidence = None
-        if row.profile_id in events:
-            evidence = _from_events(events[row.profile_id], reason, channel, delivery.service_id, at)
-        elif _is_quarantined(row):
-            evidence = entries[channel].get(bytes(row.digest or b""))
+        if reason in _BY_EVENT:
+            evidence = from_events(events.get(row.profile_id, []), reason, channel, delivery.service_id, at)
+        elif reason in QUARANTINED:
+            evidence = entries.get((channel, bytes(row.digest or b"")))
+        elif reason == Reason.BLOCKED_DOMAIN:
+            evidence = domains.get(row.address)
+        elif name := rules.get((row.run_id, row.rule or 0)):
+            evidence = Evidence(name)
         elif keeper := keepers.get(row.pk):
             evidence = Evidence(_("The message goes to another profile with this address."), profile=keeper)
         explained.append(Explained(row, reason, evidence))
     return explained
 
 
-def _is_quarantined(row: DeliveryLog) -> bool:
-    return row.reason in _QUARANTINED and row.digest is not None
-
-
-def _evidence_now(judged: Verdict, reason: Reason, channel: Channel, at: datetime) -> Evidence | None:
-    if reason in _FLAG_REASONS:
-        return _from_events(_opt_outs([judged.profile]).get(judged.profile, []), reason, channel, None, at)
-    if reason in _QUARANTINED and judged.digest:
-        return _entries(channel, [judged.digest]).get(judged.digest)
-    return None
-
-
-def _opt_outs(profiles: Sequence[int]) -> dict[int, list[ConsentEvent]]:
-    """Return the events that may have left these people out, newest first."""
+def opt_outs(profiles: Collection[int]) -> dict[int, list[ConsentEvent]]:
+    """Return the events that may have left these people out, newest first. One query."""
     found: dict[int, list[ConsentEvent]] = {}
     if profiles:
         acts = [Act.OPT_OUT, Act.UNSUBSCRIBE, Act.EXPIRE]
@@ -139,7 +101,7 @@ def _opt_outs(profiles: Sequence[int]) -> dict[int, list[ConsentEvent]]:
     return found
 
 
-def _from_events(
+def from_events(
     events: Iterable[ConsentEvent], reason: Reason, channel: Channel, service: int | None, at: datetime | None
 ) -> Evidence | None:
     """Return the newest event that explains a reason, at the moment when it was found."""
@@ -152,21 +114,33 @@ def _from_events(
             wanted = None if reason == Reason.BLACKLISTED else int(channel)
             fits = event.act == Act.OPT_OUT and event.channel == wanted
         if fits:
-            return Evidence(
-                str(Act(event.act).label), event.at, str(Source(event.source).label), event.actor_name,
-                event.reason or event.delivery_name, profile=event.profile_id, event=event.pk,
-            )  # fmt: skip
+            return of_event(event)
     return None
 
 
-def _entries(channel: Channel, digests: Sequence[bytes]) -> dict[bytes, Evidence]:
-    if not digests:
+def of_event(event: ConsentEvent) -> Evidence:
+    """Return one event of the ledger as evidence."""
+    return Evidence(
+        str(Act(event.act).label), event.at, str(Source(event.source).label), event.actor_name,
+        event.reason or event.delivery_name, profile=event.profile_id, event=event.pk,
+    )  # fmt: skip
+
+
+def entries_of(held: Iterable[tuple[Channel, bytes]]) -> dict[tuple[Channel, bytes], Evidence]:
+    """Return (channel, digest) → the entry that says why such an address is left out. Two queries at most."""
+    by_channel: dict[Channel, set[bytes]] = {}
+    for channel, digest in held:
+        by_channel.setdefault(channel, set()).add(digest)
+    which = Q()
+    for channel, digests in by_channel.items():
+        which |= Q(channel=channel, digest__in=digests)
+    if not which:
         return {}
-    entries = QuarantinedAddress.objects.filter(channel=channel, digest__in=digests)
-    return {bytes(entry.digest): evidence for entry, evidence in _from_entries(entries)}
+    found = QuarantinedAddress.objects.filter(which).order_by("-scope")  # the last wins: it holds for all senders
+    return {(Channel(e.channel), bytes(e.digest)): evidence for e, evidence in from_entries(found)}
 
 
-def _from_entries(found: Iterable[QuarantinedAddress]) -> list[tuple[QuarantinedAddress, Evidence]]:
+def from_entries(found: Iterable[QuarantinedAddress]) -> list[tuple[QuarantinedAddress, Evidence]]:
     """Join entries with the change that last made each of them one that is not written to. One more query."""
     entries = [entry for entry in found if entry.cause is not None]
     if not entries:
@@ -181,6 +155,34 @@ def _from_entries(found: Iterable[QuarantinedAddress]) -> list[tuple[Quarantined
         what = str(Cause(entry.cause or 0).label)
         joined.append((entry, Evidence(what, entry.quarantined_at, source, by, note, entry=entry.pk)))
     return joined
+
+
+def blocked_domains(values: Iterable[str]) -> dict[str, Evidence]:
+    """Return email address → the blocked domain that it is of. One query, and none without addresses."""
+    parents = {value: _domains_above(value) for value in values}
+    if not parents:
+        return {}
+    named = {domain for domains in parents.values() for domain in domains}
+    known = {row.domain: row for row in BlockedDomain.objects.filter(domain__in=named)}
+    return {
+        value: Evidence(_("Nothing is sent to %(domain)s.") % {"domain": row.domain}, row.created_at, note=row.note)
+        for value, domains in parents.items()
+        if (row := next((known[d] for d in domains if d in known and (d == domains[0] or known[d].subdomains)), None))
+    }
+
+
+def _domains_above(value: str) -> list[str]:
+    """Return the domain of an email address and those above it, the longest first."""
+    labels = read(Channel.EMAIL, value).key.rpartition("@")[2].split(".")
+    return [".".join(labels[start:]) for start in range(len(labels))]
+
+
+def _rule_names(log: Sequence[DeliveryLog]) -> dict[tuple[int, int], str]:
+    """Return (run, number of a sending rule) → what it was called then. One query."""
+    if not log:
+        return {}
+    found = RunRule.objects.filter(run__in={row.run_id for row in log}, rule__in={row.rule for row in log})
+    return {(run, rule): label for run, rule, label in found.values_list("run", "rule", "label") if label}
 
 
 def _keepers(duplicates: Sequence[DeliveryLog]) -> dict[int, int]:

@@ -24,6 +24,7 @@ class Held(StrEnum):
     CHECKS = "checks"
     CHANGED = "changed"
     CHANNEL = "channel"
+    CRITERIA = "criteria"
 
 
 def held(why: Held, **about: int | datetime) -> str:
@@ -61,6 +62,11 @@ def in_words(error: str) -> str:
             text = _(
                 "It was not sent on %(at)s: it was changed while it was being analysed. Analyse it, then send or "
                 "schedule it again."
+            )
+        case Held.CRITERIA:
+            text = _(
+                "It was not sent on %(at)s: its audience or one of its sending rules names something that is gone. Put "
+                "that right, then analyse and schedule it again."
             )
         case Held.CHANNEL:
             return _("Messages of this channel can be prepared and analysed, but not sent yet.")

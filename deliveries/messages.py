@@ -107,9 +107,7 @@ def compose(
     if feedback_id:
         message["Feedback-ID"] = feedback_id
     message.set_content(rendered.text, cte="quoted-printable")
-    message.add_alternative(
-        _document(rendered.html, language, rendered.subject), subtype="html", cte="quoted-printable"
-    )
+    message.add_alternative(document(rendered.html, language, rendered.subject), subtype="html", cte="quoted-printable")
     message["Content-Language"] = language  # last: setting the content clears every header of it
     return Envelope(_wire_address(brand.sender_email), wire, message.as_bytes())
 
@@ -144,7 +142,7 @@ def _one_line(text: str) -> str:
     return " ".join(_CONTROL.sub(" ", text).split())
 
 
-def _document(html: str, language: str, title: str) -> str:
+def document(html: str, language: str, title: str) -> str:
     """Return a whole document: marketers may write only what goes into the body."""
     if re.match(r"\s*(<!doctype|<html)", html, re.IGNORECASE):
         return html

@@ -10,20 +10,22 @@ The library bounds nesting, loops and output; it does not bound filters, so only
 texts of at most `LONGEST_TEXT` characters.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from django.utils.translation import gettext as _
 from liquid import BoundTemplate, Environment, StrictDefaultUndefined, Undefined
-from liquid.exceptions import LiquidError, UndefinedError
+from liquid.exceptions import LiquidError
 from liquid.filter import string_filter
 from markupsafe import Markup, escape
 
 from profiles.models import Brand, Profile, Service
 from profiles.texts import pick
 
+from . import template_errors
 from .errors import TemplateRefused
 from .models import DeliveryContent
 
@@ -75,7 +77,7 @@ class _Bounded(Environment):
     context_depth_limit = 20
     loop_iteration_limit = 1_000
     local_namespace_limit = 100_000
-    output_stream_limit = 1_000_000
+    output_stream_limit = 1_500_000  # bytes
 
 
 def _environment(*, autoescape: bool, strict: bool) -> Environment:
@@ -103,9 +105,9 @@ def render(content: DeliveryContent, values: Mapping[str, Any], *, strict: bool 
     `strict` refuses a field that does not exist, where a sending leaves a blank.
     """
     return Rendered(
-        subject=" ".join(_render("subject", content.subject, values, strict=strict).split()),
-        html=_render("html", content.html, values, strict=strict),
-        text=_render("text", content.text, values, strict=strict),
+        subject=render_field("subject", content.subject, values, strict=strict),
+        html=render_field("html", content.html, values, strict=strict),
+        text=render_field("text", content.text, values, strict=strict),
     )
 
 
@@ -136,19 +138,42 @@ def values_for(
 
 def check_syntax(field: str, source: str) -> None:
     """Raise TemplateRefused, naming the field and the line, when a template cannot be read."""
-    try:
+    with _refusing(field, source):
         _compiled(source, field == "html", True)
-    except (LiquidError, RecursionError, ValueError, TypeError) as error:
-        raise TemplateRefused(_field_label(field), _line(source, error), _problem(error)) from error
 
 
-def _render(field: str, source: str, values: Mapping[str, Any], *, strict: bool) -> str:
+def render_field(field: str, source: str, values: Mapping[str, Any], *, strict: bool = False) -> str:
+    """Render one template of a content, a subject on one line; raise TemplateRefused as `render` does."""
+    with _refusing(field, source):
+        text = str(_compiled(source, field == "html", strict).render(**values))
+    return " ".join(text.split()) if field == "subject" else text
+
+
+def names(field: str, source: str) -> dict[str, int]:
+    """Return the names that a template takes from outside, each with the line (from 1) where it first stands.
+
+    A name that is only known while rendering (`profile[x]`) is left out. Raises TemplateRefused.
+    """
+    with _refusing(field, source):
+        found = _compiled(source, field == "html", False).analyze(include_partials=False).globals
+    used = [variable for variables in found.values() for variable in variables]
+    lines: dict[str, int] = {}
+    for variable in sorted(used, key=lambda variable: variable.span.index):
+        if not any(isinstance(segment, list) for segment in variable.segments):
+            lines.setdefault(".".join(map(str, variable.segments)), template_errors.at(source, variable.span.index))
+    return lines
+
+
+@contextmanager
+def _refusing(field: str, source: str) -> Iterator[None]:
+    """Turn whatever the library raises about a template into TemplateRefused."""
     if len(source) > LONGEST_TEMPLATE:
-        raise TemplateRefused(_field_label(field), None, _("It is too long."))
+        raise TemplateRefused(field_label(field), None, _("It is too long."))
     try:
-        return str(_compiled(source, field == "html", strict).render(**values))
+        yield
     except (LiquidError, RecursionError, ValueError, TypeError) as error:
-        raise TemplateRefused(_field_label(field), _line(source, error), _problem(error)) from error
+        line = template_errors.line(source, error, parse=_ENVIRONMENTS[field == "html", True].from_string)
+        raise TemplateRefused(field_label(field), line, template_errors.problem(error)) from error
 
 
 @lru_cache(maxsize=64)
@@ -156,19 +181,6 @@ def _compiled(source: str, autoescape: bool, strict: bool) -> BoundTemplate:
     return _ENVIRONMENTS[autoescape, strict].from_string(source)
 
 
-def _field_label(field: str) -> str:
+def field_label(field: str) -> str:
+    """Return what a part of a content is called on screen."""
     return {"subject": _("Subject"), "html": _("HTML"), "text": _("Text")}[field]
-
-
-def _line(source: str, error: Exception) -> int | None:
-    token = getattr(error, "token", None)
-    index = getattr(token, "start_index", -1)
-    return source.count("\n", 0, index) + 1 if index is not None and index >= 0 else None
-
-
-def _problem(error: Exception) -> str:
-    if isinstance(error, UndefinedError):
-        return _("the field “%(name)s” does not exist.") % {"name": str(error.message).removesuffix(" is undefined")}
-    if isinstance(error, LiquidError):
-        return str(error.message)
-    return str(error)

@@ -11,6 +11,8 @@ repeated, late or beside another one finds what is left to do, and only that:
     scheduled  over an hour ago         any               `start_due` → analysed: it waits for a human, who is told
     scheduled  now                      before the date   `start_due` → analysing, both kept; the edge rings
     analysing  kept                     none              the end of the analysis → scheduled; stopping it → draft
+    scheduled  now                      since the date,   `start_due` → analysing once more: the audience, the sending
+                                        but outdated      rules or the messages of others have changed meanwhile
     scheduled  now                      since the date    `start_due` → sending; the edge rings
     scheduled  now                      since the date,   `start_due` → analysed, or draft if it was changed: it waits
                                         but not as agreed for a human, who is told
@@ -27,7 +29,8 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
-from . import analysis, lifecycle, reports, sending
+from . import analysis, lifecycle, plan, reports, sending
+from .criteria import CriteriaRefused
 from .errors import ChannelNotSent, MoveRefused, NotLater, NotReady
 from .held import Held, held
 from .models import AnalysisRun, Delivery, State
@@ -77,14 +80,21 @@ def start_due(at: datetime) -> Due:
 def step(delivery: Delivery, due: Due, *, at: datetime) -> None:
     """Take one delivery that is due further, as it was read; nothing happens if it has been moved since."""
     assert delivery.scheduled_at is not None  # noqa: S101 (a constraint of the database)
-    run = delivery.current_run
     if at - delivery.scheduled_at > LATEST:
         _wait(delivery, held(Held.LATE, at=delivery.scheduled_at))
-    elif run is None or run.at < delivery.scheduled_at:
-        try:
-            analysis.start(delivery, at=at, scheduled=_as_read(delivery))
-        except MoveRefused:
-            return
+        return
+    try:
+        _analyse_or_send(delivery, due, at=at)
+    except CriteriaRefused:
+        _wait(delivery, held(Held.CRITERIA, at=delivery.scheduled_at))
+    except MoveRefused:  # somebody else was faster
+        return
+
+
+def _analyse_or_send(delivery: Delivery, due: Due, *, at: datetime) -> None:
+    run, moment = delivery.current_run, delivery.scheduled_at
+    if run is None or moment is None or run.at < moment or _is_outdated(run, delivery, at):
+        analysis.start(delivery, at=at, scheduled=_as_read(delivery))
         due.to_analyse.append(delivery.pk)
     elif problem := _not_as_agreed(delivery, run, at=at):
         _wait(delivery, problem)
@@ -93,6 +103,11 @@ def step(delivery: Delivery, due: Due, *, at: datetime) -> None:
         started_at=at, approved=None, error="",
     ):  # fmt: skip
         due.to_send.append(delivery.pk)
+
+
+def _is_outdated(run: AnalysisRun, delivery: Delivery, at: datetime) -> bool:
+    """Say whether others have changed what the delivery goes by; what its own form has changed waits for a human."""
+    return run.delivery_version == delivery.version and plan.outdated(run, delivery, at=at)
 
 
 def grew_too_much(approved: int, to_send: int) -> bool:

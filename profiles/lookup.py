@@ -9,6 +9,7 @@ from .digests import digest
 from .models import Address, Profile, ProfileQuerySet
 
 _TYPED = (Channel.EMAIL, Channel.SMS, Channel.PHONE)
+_DIGITS = 18  # of a number that surely fits the database's
 
 
 def address_q(text: str) -> Q:
@@ -27,3 +28,13 @@ def address_q(text: str) -> Q:
 def holders(same: Q) -> ProfileQuerySet:
     """Return the people who have an address that `address_q` says."""
     return Profile.objects.filter(pk__in=Address.objects.filter(same).values("profile"))
+
+
+def meant(text: str, same: Q, *, limit: int) -> list[Profile]:
+    """Return who has the address (`same`); if nobody does, who has that identifier or number. Two queries at most."""
+    if same and (found := list(holders(same).order_by("pk")[:limit])):
+        return found
+    called = Q(external_id=text) if text else Q(pk__in=[])
+    if text.isdecimal() and len(text) <= _DIGITS:
+        called |= Q(pk=int(text))
+    return list(Profile.objects.filter(called).order_by("pk")[:limit])

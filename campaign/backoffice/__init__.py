@@ -1,4 +1,4 @@
-"""Pages composed from several applications: home, search, one person, caught mail. One module per page.
+"""Pages composed from several applications: home, search, one person, why, caught mail. One module per page.
 
 `register` hangs them on the admin site, under its login and its look.
 """
@@ -8,7 +8,7 @@ from django.urls import URLPattern, path
 
 from profiles.admin import hooks
 
-from . import caught_mail, consent, person, search
+from . import caught_mail, consent, person, search, why
 
 
 def urls() -> list[URLPattern]:
@@ -16,6 +16,7 @@ def urls() -> list[URLPattern]:
     view = admin.site.admin_view
     return [
         path("find/", view(search.find), name="find"),
+        path("why/", view(why.page), name="why"),
         path("person/<int:pk>/", view(person.page), name="person"),
         path("person/<int:pk>/consent/", view(consent.page), name="person_consent"),
         path("person/<int:pk>/consent.json", view(consent.download), name="person_consent_file"),

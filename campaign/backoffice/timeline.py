@@ -1,23 +1,36 @@
-"""Everything that happened to a person, newest first: consent, addresses, deliveries, merged.
+"""Everything that happened to a person, newest first: consent, addresses, bounces, deliveries, changes; merged.
 
-Each of the three sources is read by its own key below where the last page ended (`Cursor`), so that a page costs
+Each of the sources is read by its own key below where the last page ended (`Cursor`), so that a page costs
 the same however long the story is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
 
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Q
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from deliveries import explain
 from deliveries.explain import Explained
 from deliveries.models import AnalysisRun, Delivery, LogStatus
-from profiles.models import Act, Address, ConsentEvent
+from profiles.models import Act, Address, ConsentEvent, Profile, Source
 from quarantine.models import QuarantinedAddress, QuarantineEvent, Status
 
 SIZE = 20
+# What a story is made of, and how the filters call it; the order is that of the keys of a `Cursor`.
+KINDS = {
+    "consent": gettext_lazy("Consent"),
+    "address": gettext_lazy("Addresses left out"),
+    "bounce": gettext_lazy("Messages that came back"),
+    "delivery": gettext_lazy("Deliveries"),
+    "edit": gettext_lazy("Changes in the back-office"),
+}
+_CAME_BACK = Q(source=Source.BOUNCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +39,20 @@ class Cursor:
 
     consent: int | None = None
     address: int | None = None
+    bounce: int | None = None
     delivery: int | None = None
+    edit: int | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``12-0-7`` (0: none yet); anything else is the beginning."""
+        """Read ``12-0-0-7-0`` (0: none yet); anything else is the beginning."""
         parts = text.split("-")
-        if len(parts) != 3 or not all(part.isdecimal() and len(part) < 18 for part in parts):
+        if len(parts) != len(KINDS) or not all(part.isdecimal() and len(part) < 18 for part in parts):
             return cls()
         return cls(*(int(part) or None for part in parts))
 
     def __str__(self) -> str:
-        return "-".join(str(key or 0) for key in (self.consent, self.address, self.delivery))
+        return "-".join(str(getattr(self, kind) or 0) for kind in KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +69,11 @@ class Moment:
     subject: int | None = None
 
 
-def read(profile: int, cursor: Cursor) -> tuple[list[Moment], Cursor | None]:
-    """Return a page of the story, and where the next one starts (None: the story ends here)."""
-    moments = _consent(profile, cursor.consent) + _addresses(profile, cursor.address)
-    moments += _deliveries(profile, cursor.delivery)
+def read(profile: int, cursor: Cursor, kind: str = "") -> tuple[list[Moment], Cursor | None]:
+    """Return a page of the story, or of one kind of it, and where the next one starts (None: the story ends here)."""
+    moments: list[Moment] = []
+    for source in [kind] if kind in KINDS else KINDS:
+        moments += _SOURCES[source](profile, getattr(cursor, source))
     moments.sort(key=lambda moment: (moment.at, moment.kind, moment.key), reverse=True)
     page = moments[:SIZE]
     if len(moments) <= SIZE:
@@ -88,17 +104,46 @@ def _what(event: ConsentEvent) -> str:
 
 
 def _addresses(profile: int, before: int | None) -> list[Moment]:
+    return _of_entries(profile, before, "address", ~_CAME_BACK)
+
+
+def _bounces(profile: int, before: int | None) -> list[Moment]:
+    return _of_entries(profile, before, "bounce", _CAME_BACK)
+
+
+def _of_entries(profile: int, before: int | None, kind: str, which: Q) -> list[Moment]:
     entries = entries_of(list(Address.objects.filter(profile=profile)))
-    events = QuarantineEvent.objects.filter(entry_id__in=[entry.pk for entry in entries])
+    if not entries:
+        return []
+    values = {entry.pk: str(entry) for entry in entries}
+    events = QuarantineEvent.objects.filter(which, entry_id__in=values)
     if before is not None:
         events = events.filter(pk__lt=before)
-    values = {entry.pk: str(entry) for entry in entries}
     return [
         Moment(
             event.at, _("%(address)s: %(state)s") % {"address": values[event.entry_id], "state": _state(event)},
-            event.source_label, event.actor_name, event.note, "address", event.pk, event.entry_id,
+            event.source_label, event.actor_name, event.note or _wrong(event), kind, event.pk, event.entry_id,
         )
         for event in events.order_by("-pk")[: SIZE + 1]
+    ]  # fmt: skip
+
+
+def _wrong(event: QuarantineEvent) -> str:
+    return str(event.get_reason_display()) if event.reason else ""
+
+
+def _edits(profile: int, before: int | None) -> list[Moment]:
+    """Return who changed the profile in the back-office, and which fields: the admin's own history."""
+    kind = ContentType.objects.get_for_model(Profile)
+    entries = LogEntry.objects.filter(content_type=kind, object_id=str(profile)).select_related("user")
+    if before is not None:
+        entries = entries.filter(pk__lt=before)
+    return [
+        Moment(
+            entry.action_time, _("Profile added") if entry.is_addition() else _("Profile changed"),
+            str(Source.OPERATOR.label), entry.user.get_username(), entry.get_change_message(), "edit", entry.pk,
+        )
+        for entry in entries.order_by("-pk")[: SIZE + 1]
     ]  # fmt: skip
 
 
@@ -121,6 +166,15 @@ def _deliveries(profile: int, before: int | None) -> list[Moment]:
         for one in history
         if one.row.pk in moments_of
     ]  # fmt: skip
+
+
+_SOURCES: dict[str, Callable[[int, int | None], list[Moment]]] = {
+    "consent": _consent,
+    "address": _addresses,
+    "bounce": _bounces,
+    "delivery": _deliveries,
+    "edit": _edits,
+}
 
 
 def outcome(one: Explained) -> str:

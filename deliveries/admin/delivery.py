@@ -15,13 +15,13 @@ from unfold.admin import StackedInline
 from unfold.decorators import display
 
 from deliveries import lifecycle, rendering
-from deliveries.errors import TemplateRefused
 from deliveries.models import Delivery, DeliveryContent, State, Target
 from profiles.admin_base import BaseAdmin, KeysetChangeList
 from profiles.channels import Channel
 from profiles.models import Brand
 
-from . import people, review, starters, steps, workspace
+from . import content, people, review, starters, steps, workspace
+from .content_form import TemplatesForm, TemplateText
 
 STATE_TONES = {
     State.DRAFT: "info",
@@ -61,49 +61,30 @@ class DeliveryForm(forms.ModelForm):
         return found
 
 
-class TemplateText(forms.CharField):
-    """A template as it was typed: browsers send CRLF, which must not look like a change, and blanks matter."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{**kwargs, "strip": False})
-
-    def to_python(self, value: Any) -> str:
-        return (super().to_python(value) or "").replace("\r\n", "\n")
-
-
-class ContentForm(forms.ModelForm):
+class FirstContentForm(TemplatesForm):
     class Meta:
         model = DeliveryContent
         fields = ("language", "subject", "html", "text")
-
-    def clean(self) -> dict[str, Any]:
-        """Refuse a template that cannot be read, at the field and with the line; what was typed stays."""
-        found = super().clean() or {}
-        for name in ("subject", "html", "text"):
-            try:
-                rendering.check_syntax(name, found.get(name) or "")
-            except TemplateRefused as error:
-                self.add_error(name, str(error))
-        return found
 
 
 class ContentFormSet(BaseInlineFormSet):
     """A new delivery starts with a message in each language; a language left as it was is not stored."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        if not kwargs["instance"].pk:
-            kwargs["initial"] = [{"language": c.language, "html": c.html, "text": c.text} for c in starters.contents()]
+        kwargs["initial"] = [{"language": c.language, "html": c.html, "text": c.text} for c in starters.contents()]
         super().__init__(*args, **kwargs)
 
 
 class ContentInline(StackedInline):
+    """The message of a new delivery; afterwards it has a page of its own."""
+
     model = DeliveryContent
-    form = ContentForm
+    form = FirstContentForm
     formset = ContentFormSet
     tab = False
 
     def get_extra(self, request: HttpRequest, obj: Delivery | None = None, **kwargs: Any) -> int:
-        return 0 if obj else len(starters.contents())
+        return len(starters.contents())
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name in ("html", "text"):
@@ -149,6 +130,10 @@ class DeliveryAdmin(BaseAdmin):
         only = {"brand": brands[0]} if len(brands) == 1 else {}
         return {**only, **super().get_changeform_initial_data(request)}
 
+    def get_inlines(self, request: HttpRequest, obj: Delivery | None) -> Any:
+        """Ask for the message of a new delivery only: later it is written on a page that shows it."""
+        return () if obj else super().get_inlines(request, obj)
+
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         pages = [
@@ -158,6 +143,9 @@ class DeliveryAdmin(BaseAdmin):
             ("messages/<int:status>/", people.by_status, "by_status"),
             ("who.csv", people.export, "export"),
             ("preview/<str:language>/", workspace.preview, "preview"),
+            ("content/<str:language>/", content.edit, "content"),
+            ("content/<str:language>/preview/", content.preview, "content_preview"),
+            ("content/<str:language>/remove/", content.remove, "content_remove"),
             ("send/", review.review, "review"),
             ("schedule/", review.schedule, "schedule"),
             ("do/<slug:step>/", steps.do, "do"),

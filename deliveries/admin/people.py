@@ -98,6 +98,7 @@ def _row(one: explain.Explained, people: dict[int, Any]) -> dict[str, Any]:
         "log": one.row,
         "person": people.get(one.row.profile_id),
         "person_url": person_url(one.row.profile_id),
+        "why_url": why_url(one.row),
         "status": LogStatus(one.row.status),
         "reason": one.reason,
         "evidence": evidence,
@@ -112,6 +113,14 @@ def person_url(profile: int) -> str:
         return reverse("admin:person", args=[profile])
     except NoReverseMatch:
         return reverse("admin:profiles_profile_change", args=[profile])
+
+
+def why_url(row: DeliveryLog) -> str:
+    """Return the page that explains what became of a person in a delivery; empty where there is no back-office."""
+    try:
+        return f"{reverse('admin:why')}?profile={row.profile_id}&delivery={row.delivery_id}"
+    except NoReverseMatch:
+        return ""
 
 
 class _Echo:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from django.conf import settings
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.text import capfirst
 from django.utils.timezone import localtime
@@ -83,10 +83,7 @@ def steps(standing: Standing) -> list[Step]:
 
 def content_url(delivery: Delivery, language: str = "") -> str:
     """Return where the message of a language is written."""
-    try:
-        return reverse("admin:deliveries_delivery_content", args=[delivery.pk, language or settings.LANGUAGES[0][0]])
-    except NoReverseMatch:
-        return reverse("admin:deliveries_delivery_change", args=[delivery.pk])
+    return reverse("admin:deliveries_delivery_content", args=[delivery.pk, language or settings.LANGUAGES[0][0]])
 
 
 def moment(standing: Standing, at: object) -> str:

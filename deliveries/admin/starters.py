@@ -5,6 +5,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import override
 
 from deliveries.models import DeliveryContent
+from profiles.channels import Channel
 
 _HTML = """\
 <div style="max-width: 600px; margin: 0 auto; padding: 24px; font: 16px/1.5 Arial, sans-serif; color: #222">
@@ -31,14 +32,18 @@ _TEXT = """\
 
 def contents() -> list[DeliveryContent]:
     """Return one unsaved content per language: a greeting, the postal address and a way out, ready to be filled."""
-    return [_content(language) for language, _name in settings.LANGUAGES]
+    return [content(language) for language, _name in settings.LANGUAGES]
 
 
-def _content(language: str) -> DeliveryContent:
+def content(language: str, channel: int = Channel.EMAIL) -> DeliveryContent:
+    """Return what a message in a language starts from."""
     with override(language):
         words = {
             "hello": _("Hello {{ profile.first_name }},"),
             "leave": _("Unsubscribe"),
             "leave_colon": _("To unsubscribe:"),
         }
+        sms = _("{{ brand.name }}: … Reply STOP to unsubscribe.")
+    if channel != Channel.EMAIL:
+        return DeliveryContent(language=language, text=sms)
     return DeliveryContent(language=language, html=_HTML.format(**words), text=_TEXT.format(**words))

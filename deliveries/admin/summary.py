@@ -1,14 +1,12 @@
 """A delivery in words: whom it is for, at which addresses, and what limits it."""
 
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Any
-
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from deliveries.models import Delivery, Target, Typology
+from deliveries import typologies
+from deliveries.criteria import describe
+from deliveries.models import Delivery, Target
 from profiles.plots import grouped
 
 Fact = tuple[str, str]
@@ -37,7 +35,7 @@ def target(delivery: Delivery, number: str = "") -> list[Fact]:
     """Return whom a delivery is for and what limits it, as lines of (what, in words). One query."""
     described = ""
     if delivery.target == Target.AUDIENCE and delivery.audience is not None:
-        described = criteria(delivery.audience.criteria)
+        described = describe(delivery.audience.criteria)
     return [
         (_("To"), who(delivery, number)),
         *([(_("Criteria"), described)] if described else []),
@@ -54,14 +52,6 @@ def limits(delivery: Delivery) -> list[Fact]:
         (_("Limit"), _limit(delivery)),
         (_("Sending rules"), _rules(delivery)),
     ]
-
-
-def criteria(chosen: dict[str, Any]) -> str:
-    """Return the criteria of an audience in words, where the application can say them."""
-    if find_spec("deliveries.criteria") is None:
-        return ""
-    describe = getattr(import_module("deliveries.criteria"), "describe", None)
-    return str(describe(chosen)) if describe else ""
 
 
 def _control_group(delivery: Delivery) -> str:
@@ -88,6 +78,6 @@ def _limit(delivery: Delivery) -> str:
 
 def _rules(delivery: Delivery) -> str:
     if delivery.typology is not None:
-        return delivery.typology.name
-    usual = Typology.objects.filter(is_default=True).first()
-    return _("The usual ones (%(name)s)") % {"name": usual.name} if usual else _("No rules of your own")
+        return str(delivery.typology)
+    usual = typologies.default()
+    return _("The usual ones (%(name)s)") % {"name": usual} if usual else _("No rules of your own")

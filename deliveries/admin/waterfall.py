@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from deliveries import reports
 from deliveries.models import Delivery, Reason, RunRule
@@ -76,7 +77,7 @@ def _rules(delivery: Delivery, run: int) -> dict[int, list[tuple[str, str, str]]
     """Return reason → its sending rules that left somebody out. One query."""
     found: dict[int, list[tuple[str, str, str]]] = {}
     for rule in RunRule.objects.filter(run=run, number__gt=0).order_by("-number", "rule"):
-        label = rule.label or str(Reason(rule.reason).label)
+        label = gettext(rule.label) if rule.label else str(Reason(rule.reason).label)  # built-in names are English
         url = reverse("admin:deliveries_delivery_left_out", args=[delivery.pk, rule.reason])
         found.setdefault(rule.reason, []).append((label, grouped(rule.number), f"{url}?rule={rule.rule}"))
     return found

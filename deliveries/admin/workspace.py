@@ -1,6 +1,5 @@
 """The page of one delivery: where it stands, who is left out, what became of each message, and what may be done."""
 
-import uuid
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -9,16 +8,11 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import override
 
-from deliveries import history, messages, pace, rendering, scheduling
-from deliveries.errors import TemplateRefused
+from deliveries import history, pace, scheduling, specimens
 from deliveries.models import Delivery, State
-from profiles.channels import Channel
-from profiles.models import Address, Profile
-from profiles.tokens import OptOutLink
 
-from . import progress, rail, results, review, steps, summary, waterfall
+from . import progress, rail, results, review, seen, steps, summary, waterfall
 from .standing import MOVING, Standing, read
 
 STATE_TONES = {
@@ -85,12 +79,8 @@ def preview(admin: Any, request: HttpRequest, delivery: Delivery, language: str)
     content = delivery.contents.filter(language=language).first()
     if content is None:
         raise Http404
-    person, address, problem = _chosen(request, delivery)
-    rendered: rendering.Rendered | None = None
-    try:
-        rendered = _rendered(delivery, content, person, address)
-    except TemplateRefused as error:
-        problem = str(error)
+    person, address, problem = seen.chosen(request, delivery)
+    specimen = specimens.draw(delivery, content, person=person, address=address)
     context = {
         **admin.admin_site.each_context(request),
         "title": _("Preview"),
@@ -99,34 +89,7 @@ def preview(admin: Any, request: HttpRequest, delivery: Delivery, language: str)
         "contents": delivery.contents.order_by("language"),
         "person": person,
         "address": address,
-        "rendered": rendered,
-        "problem": problem,
+        "rendered": None if specimen.refused else specimen.parts,
+        "problem": " ".join([problem, *map(str, specimen.refused.values())]).strip(),
     }
     return TemplateResponse(request, "admin/deliveries/preview.html", context)
-
-
-def _chosen(request: HttpRequest, delivery: Delivery) -> tuple[Profile | None, str, str]:
-    """Return the person whose number or address was typed (by POST: addresses stay out of URLs), and a problem."""
-    typed = request.POST.get("person", "").strip()
-    if not typed:
-        return None, "camille@example.org", ""
-    person = Profile.objects.filter(pk=int(typed)).first() if typed.isdecimal() and len(typed) < 18 else None
-    if person is None:
-        digest = Address.make(Channel(delivery.channel), typed).digest
-        person = Profile.objects.having(bytes(digest)).order_by("pk").first()
-    if person is None:
-        return None, "camille@example.org", _("Nobody has the number or address “%(typed)s”.") % {"typed": typed}
-    own = person.addresses.filter(channel=delivery.channel).order_by("position").first()
-    return person, own.value if own else "", ""
-
-
-def _rendered(delivery: Delivery, content: Any, person: Profile | None, address: str) -> rendering.Rendered:
-    # A link of nobody: pressing it in a preview opts nobody out.
-    link = OptOutLink(channel=delivery.channel, digest=uuid.uuid4().bytes, delivery=delivery.pk)
-    with override(content.language):
-        who = person or Profile(first_name="Camille", last_name="Martin")
-        values = rendering.values_for(
-            profile=who, address=address, brand=delivery.brand, service=delivery.service,
-            opt_out_url=messages.opt_out_urls(delivery.brand, link).page, language=content.language,
-        )  # fmt: skip
-    return rendering.render(content, values)

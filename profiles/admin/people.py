@@ -239,6 +239,7 @@ def story(request: HttpRequest, profile: Profile) -> dict[str, Any]:
         "more_events": len(events) > EVENTS_SHOWN,
         "everywhere_url": url_or_none("admin:quarantine_person", profile.pk),
         "person_url": url_or_none("admin:person", profile.pk),
+        "why_url": url_or_none("admin:why"),
         "sections": [section(request, profile) for section in hooks.sections],
     }
 

@@ -24,9 +24,9 @@ class ShownTwin:
     written_to: bool
 
 
-def twins_of(profile: int) -> dict[str, Any]:
-    """Return the certain and the possible twins, for a template."""
-    certain, possible = twins.certain([profile]), twins.possible([profile])
+def twins_of(*profiles: int) -> dict[str, Any]:
+    """Return the certain and the possible twins of one person's profiles, for a template."""
+    certain, possible = twins.certain(profiles), twins.possible(profiles)
     return {"certain": shown(certain), "possible": shown(possible)}
 
 

@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from deliveries import analysis
+from deliveries.exclusions import EXCLUSIONS
 from deliveries.management.commands import explain
 from deliveries.models import Delivery, DeliveryLog, LogStatus, Reason
 from profiles import consent
@@ -146,9 +147,14 @@ def test_json_has_stable_names(answered: Any) -> None:
     assert set(found) == {"at", "delivery", "left_out", "profiles", "more"}
     assert found["delivery"] == {"id": delivery.pk, "name": delivery.label, "analysis": 1}
     (person,) = found["profiles"]
-    assert set(person) == {"id", "external_id", "name", "channels", "targeted", "messages"}
+    assert set(person) == {"id", "external_id", "name", "channels", "targeted", "absent", "foreseen", "messages"}
     assert [one["channel"] for one in person["channels"]] == ["email", "sms", "push", "direct_mail", "phone"]
-    assert set(person["channels"][0]) == {"channel", "address", "reachable", "reasons"}
+    names = {"channel", "address", "reachable", "confirmations", "reasons", "rules", "others"}
+    assert set(person["channels"][0]) == names
+    assert person["channels"][0]["confirmations"] == "reach"
+    rules = {one["rule"]: one["verdict"] for one in person["channels"][0]["rules"]}
+    assert list(rules) == [one.reason.name.lower() for one in EXCLUSIONS]
+    assert {name for name, said in rules.items() if said == "applies"} == {"blacklisted"}
     (message,) = person["messages"]
     assert set(message) == {"id", "address", "status", "reason", "at", "answer", "evidence"}
     assert (message["status"], message["reason"]) == ("excluded", "blacklisted")
@@ -158,14 +164,12 @@ def test_json_has_stable_names(answered: Any) -> None:
 
 
 def test_what_cannot_be_told_says_what_to_do() -> None:
-    profile, delivery = ProfileFactory.create(), DeliveryFactory.create()
+    profile = ProfileFactory.create()
     for nobody in ("nobody@example.org", "99999999", "9" * 40, "", "C-0"):
         with pytest.raises(CommandError, match="Give a whole email address"):
             call_command("explain", nobody)
     with pytest.raises(CommandError, match="0 deliveries are called"):
         call_command("explain", str(profile.pk), "--delivery", "99999999")
-    with pytest.raises(CommandError, match=f"manage.py analyse {delivery.pk}"):
-        call_command("explain", str(profile.pk), "--delivery", str(delivery.pk))
 
 
 def test_it_agrees_with_the_analysis_about_everybody(answered: Any) -> None:
@@ -189,7 +193,7 @@ def test_it_agrees_with_the_analysis_about_everybody(answered: Any) -> None:
     assert len(set(log.values())) == 6
 
 
-def test_each_person_takes_the_same_number_of_queries(answered: Any) -> None:
+def test_several_people_take_as_many_queries_as_one(answered: Any) -> None:
     service = ServiceFactory.create()
     delivery = DeliveryFactory.create(service=service)
     for number, address in ((1, "one@example.org"), (2, "two@example.org"), (3, "three@example.org")):
@@ -201,4 +205,4 @@ def test_each_person_takes_the_same_number_of_queries(answered: Any) -> None:
         with CaptureQueriesContext(connection) as captured:
             answered(address, "--delivery", delivery.pk)
         taken.append(len(captured))
-    assert taken[2] - taken[1] == taken[1] - taken[0] <= 15
+    assert taken[2] == taken[1] == taken[0] <= 26

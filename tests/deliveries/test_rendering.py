@@ -86,3 +86,33 @@ def test_attacks_are_refused_within_a_second_and_50_megabytes(attack: str) -> No
 def test_the_subject_is_one_line() -> None:
     content = DeliveryContent(subject="Hello\n {{ profile.first_name }}", html="", text="")
     assert rendering.render(content, values(first_name="A\r\nBcc: x@y")).subject == "Hello A Bcc: x@y"
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "words"),
+    [
+        ("a\n{% if x %}\nb\n", 2, "{% endif %}"),
+        ("a\n{% for x in y %}\n{% if x %}{% endif %}\nb", 2, "{% endfor %}"),
+        ("a\n{{ x\nb", 2, "}}"),
+        ("a\n{{ x | }}\nb\n{{ y }}\n", 2, "between the braces"),
+        ("{% if a %}\n{{ a }}\n{{ }}\n{% endif %}\nb", 3, "between the braces"),
+        ("{{ profile.first name }}", 1, "between the braces"),
+        ("a\n{% endif %}\n", 2, "closes nothing"),
+        ("a\n{% include 'x' %}\n", 2, "not known"),
+    ],
+)
+def test_a_template_that_cannot_be_read_names_the_line_in_plain_words(source: str, line: int, words: str) -> None:
+    with pytest.raises(TemplateRefused) as caught:
+        rendering.check_syntax("text", source)
+    assert caught.value.line == line
+    assert words in caught.value.problem
+
+
+def test_a_filter_that_does_not_exist_is_named() -> None:
+    with pytest.raises(TemplateRefused, match="line 2: the filter “shout” does not exist"):
+        render("a\n{{ profile.first_name | shout }}")
+
+
+def test_a_template_that_is_too_long_is_refused_before_it_is_stored() -> None:
+    with pytest.raises(TemplateRefused):
+        rendering.check_syntax("text", "x" * (rendering.LONGEST_TEMPLATE + 1))

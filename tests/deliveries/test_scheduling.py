@@ -15,7 +15,17 @@ from django.utils.translation import override
 
 from deliveries import analysis, duplicating, held, lifecycle, scheduling, sending, tasks
 from deliveries.errors import ChannelNotSent, MoveRefused, NotLater, NotReady
-from deliveries.models import AnalysisRun, Delivery, DeliveryLog, LogStatus, State, Target
+from deliveries.models import (
+    AnalysisRun,
+    Audience,
+    Delivery,
+    DeliveryLog,
+    LogStatus,
+    RuleKind,
+    State,
+    Target,
+    Typology,
+)
 from deliveries.scheduling import Due
 from profiles import consent
 from profiles.channels import Channel
@@ -113,7 +123,7 @@ def test_what_somebody_has_analysed_again_meanwhile_is_not_scheduled_by_its_form
         scheduling.schedule(delivery, at=TOMORROW, now=NOW)
 
 
-@pytest.mark.parametrize("act", ["edit", "stop the analysis", "analyse by hand"])
+@pytest.mark.parametrize("act", ["edit", "stop the analysis", "analyse by hand", "fail"])
 def test_the_date_goes_away_with(travel: Any, act: str) -> None:
     delivery = scheduled(2)
     if act == "edit":
@@ -121,10 +131,13 @@ def test_the_date_goes_away_with(travel: Any, act: str) -> None:
     elif act == "stop the analysis":
         assert beat(SHORTLY_AFTER, travel).to_analyse == [delivery.pk]
         assert analysis.stop(delivery, at=SHORTLY_AFTER)
+    elif act == "fail":
+        beat(SHORTLY_AFTER, travel)
+        analysis.fail(delivery.pk, "no space left", at=SHORTLY_AFTER)
     else:
         analysed(delivery)
-    after = State.ANALYSED if act == "analyse by hand" else State.DRAFT
-    assert stands(delivery) == (after, None, None)
+    after = {"analyse by hand": State.ANALYSED, "fail": State.FAILED}
+    assert stands(delivery) == (after.get(act, State.DRAFT), None, None)
     assert scheduling.start_due(SHORTLY_AFTER) == Due()
 
 
@@ -229,6 +242,80 @@ def test_what_is_changed_while_it_is_being_analysed_is_a_draft_again(travel: Any
     assert scheduling.start_due(SHORTLY_AFTER) == Due()
     assert stands(delivery) == (State.DRAFT, None, None)
     assert "changed while it was being analysed" in delivery.problem
+
+
+# -- audiences, sending rules, and other deliveries --------------------------------------------------------------
+
+
+def french_or(*others: str) -> dict[str, Any]:
+    return {"any": [{"field": "language", "op": "in", "value": ["fr", *others]}]}
+
+
+def to_an_audience() -> tuple[Delivery, Audience]:
+    audience = Audience.objects.create(name="Readers", criteria=french_or())
+    for language in ("fr", "fr", "en"):
+        ProfileFactory.create(language=language)
+    delivery = analysed(DeliveryFactory.create(target=Target.AUDIENCE, audience=audience))
+    scheduling.schedule(delivery, at=TOMORROW, now=NOW)
+    return delivery, audience
+
+
+def test_what_others_have_changed_since_is_analysed_once_more_before_it_goes(travel: Any) -> None:
+    delivery, audience = to_an_audience()
+    beat(SHORTLY_AFTER, travel)
+    analysis.work(delivery.pk)
+    Audience.objects.filter(pk=audience.pk).update(criteria=french_or("en"))
+    assert scheduling.start_due(SHORTLY_AFTER) == Due(to_analyse=[delivery.pk])
+    analysis.work(delivery.pk)
+    assert scheduling.start_due(SHORTLY_AFTER) == Due()
+    assert stands(delivery) == (State.ANALYSED, None, None)
+    assert "from 2 to 3" in delivery.problem
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_criteria_that_name_what_is_gone_hold_it_back_and_no_other(travel: Any, when: str) -> None:
+    delivery, audience = to_an_audience()
+    other = scheduled(1)
+    gone = {"all": [{"field": "subscription", "op": "in", "value": ["no such thing"]}]}
+    if when == "after":
+        beat(SHORTLY_AFTER, travel)
+        analysis.work(delivery.pk)
+        analysis.work(other.pk)
+    Audience.objects.filter(pk=audience.pk).update(criteria=gone)
+    due = beat(SHORTLY_AFTER, travel)
+    assert due == (Due(to_analyse=[other.pk]) if when == "before" else Due(to_send=[other.pk]))
+    assert stands(delivery) == (State.ANALYSED, None, None)
+    assert "names something that is gone" in delivery.problem
+
+
+def test_two_deliveries_of_one_moment_under_contact_pressure_write_to_nobody_twice(travel: Any) -> None:
+    service = ServiceFactory.create()
+    subscribe(service, 3)
+    both = [analysed(DeliveryFactory.create(service=service)) for _n in range(2)]
+    for delivery in both:
+        scheduling.schedule(delivery, at=TOMORROW, now=NOW)
+    typology = Typology.objects.get(is_default=True)
+    typology.rules.create(kind=RuleKind.FATIGUE, label="One a week", most=1, hours=7 * 24)
+    travel.move_to(SHORTLY_AFTER, tick=False)
+    with running_sink() as sink:
+        for _beat in range(6):
+            due = scheduling.start_due(SHORTLY_AFTER)
+            for pk in due.to_analyse:
+                analysis.work(pk)
+            for pk in due.to_send:
+                sending.work(pk)
+    assert [stands(delivery)[0] for delivery in both] == [State.FINISHED, State.FINISHED]
+    assert len(sink.caught) == len(set(sink.recipients)) == 3
+
+
+def test_a_count_under_way_gives_way_to_the_schedule(travel: Any) -> None:
+    delivery = scheduled(2)
+    counting = analysis.start(delivery, at=NOW, dry=True)
+    assert beat(SHORTLY_AFTER, travel).to_analyse == [delivery.pk]
+    counting.refresh_from_db()
+    assert counting.state == AnalysisRun.State.STOPPED
+    analysis.work(delivery.pk)
+    assert scheduling.start_due(SHORTLY_AFTER).to_send == [delivery.pk]
 
 
 # -- lost, repeated, late and concurrent -----------------------------------------------------------------------------

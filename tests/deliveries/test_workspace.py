@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -281,16 +282,16 @@ def test_numbers_of_a_former_analysis_are_not_agreed_to(client: Client, rung: li
 
 def test_warnings_are_told_apart_from_errors_and_do_not_block(client: Client, monkeypatch: Any) -> None:
     delivery = analysed(draft())
-    warning = control.Finding(control.Code.EMPTY, "The subject is long.", blocks=False)
+    warning = SimpleNamespace(text="The subject is long.", remedy="Make it shorter.", blocks=False)
     monkeypatch.setattr(control, "check", lambda delivery: [warning])
     page = words(shown(client, delivery, "review"))
-    assert "Warnings: it can be sent all the same. The subject is long." in page
+    assert "Warnings: it can be sent all the same. The subject is long. Make it shorter." in page
     assert "Send 3 messages" in page
     assert rail(client, delivery)["Checks"] == ("Done", "1 warning")
-    error = control.Finding(control.Code.EMPTY, "The text is empty.")
+    error = SimpleNamespace(text="The text is empty.", remedy="Write one.", blocks=True)
     monkeypatch.setattr(control, "check", lambda delivery: [warning, error])
     page = words(shown(client, delivery, "review"))
-    assert "Errors: it cannot be sent before they are put right. The text is empty." in page
+    assert "Errors: it cannot be sent before they are put right. The text is empty. Write one." in page
     assert "Send 3 messages" not in page
     assert rail(client, delivery)["Checks"] == ("Needs attention", "1 error, 1 warning")
 
@@ -405,7 +406,7 @@ def test_the_progress_of_an_analysis_counts_addresses(client: Client, settings: 
         assert step(run)
     told = words(shown(client, delivery, "live"))
     assert re.search(r"\d\d% Analysing: 4 addresses looked at\. Nothing is sent\.", told)
-    assert "about 5 minutes left" in told
+    assert "about 4 minutes left" in told
     Delivery.objects.update(approved=6, scheduled_at=timezone.now())
     assert "If you stop it, the date goes away too" in words(shown(client, delivery, "live"))
 

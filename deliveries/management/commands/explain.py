@@ -13,29 +13,33 @@ from datetime import datetime
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.db.models import Q
 from django.utils import timezone
 
-from deliveries import explain
-from deliveries.explain import ChannelVerdict, Evidence, Explained
+from deliveries import standing
+from deliveries.explain import Evidence, Explained
 from deliveries.management.base import DeliveryCommand
-from deliveries.models import AnalysisRun, Delivery, DeliveryLog, LogStatus, Reason
+from deliveries.models import Delivery, LogStatus, Reason
+from deliveries.standing import ChannelVerdict, Confirmations, InDelivery
 from profiles.channels import Channel
-from profiles.lookup import address_q, holders
+from profiles.lookup import address_q, meant
 from profiles.models import Profile
 from quarantine.models import Cause, QuarantinedAddress
 
 LIMIT = 50
-_DIGITS = 18  # of a number that surely fits the database's
+_CONFIRMATIONS = {
+    Confirmations.REACH: "confirmations still get there",
+    Confirmations.ASKED_FOR_ONLY: "only a confirmation that the person has just asked for gets there",
+    Confirmations.STOPPED: "confirmations do not get there either",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A profile that is meant: the verdict of each channel, and what the delivery in question did about it."""
+    """A profile that is meant: the verdict of each channel, and what the delivery in question did or would do."""
 
     profile: Profile
     channels: Sequence[ChannelVerdict]
-    rows: Sequence[Explained]
+    became: InDelivery | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class Answer:
     people: Sequence[Person]
     more: bool
     entries: Sequence[tuple[QuarantinedAddress, Evidence]]
-    run: AnalysisRun | None
+    delivery: Delivery | None
 
 
 class Command(DeliveryCommand):
@@ -58,8 +62,8 @@ class Command(DeliveryCommand):
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        run = _run_of(self.find(options["delivery"])) if options["delivery"] else None
-        answer = _answer(options["who"].strip(), run, at=timezone.now())
+        delivery = self.find(options["delivery"]) if options["delivery"] else None
+        answer = _answer(options["who"].strip(), delivery, at=timezone.now())
         if options["json"]:
             self.emit(_as_json(answer))
             return
@@ -69,30 +73,48 @@ class Command(DeliveryCommand):
         if not answer.people:
             self.stdout.write("Nobody has this address now.")
         for person in answer.people:
-            self._tell(person, run)
+            self._tell(person)
         if answer.more:
             self.stdout.write(f"There are more: only the first {LIMIT} profiles are shown.")
 
-    def _tell(self, person: Person, run: AnalysisRun | None) -> None:
+    def _tell(self, person: Person) -> None:
         profile = person.profile
         known = f", identifier {profile.external_id}" if profile.external_id else ""
         self.stdout.write(f"Profile {profile.pk}: {profile}{known}")
         for one in person.channels:
             where = f"{one.channel.label} {one.verdict.address}".strip()
             self.stdout.write(f"  {where}: {'can be written to' if one.reachable else 'cannot be written to'}")
-            for reason, evidence in one.evidence:
-                self._rule(reason, evidence)
-        if run is None:
-            return
-        analysis = f"“{run.delivery}”, analysis {run.number}"
-        if not person.rows:
-            self.stdout.write(f"  {analysis}: not among the people targeted")
-        for found in person.rows:
+            self._rules(one)
+            for other in one.others:
+                self.stdout.write(f"    also {other.address}: {'left out' if other.against else 'may be used'}")
+                for reason, evidence in other.against:
+                    self._rule(reason, evidence)
+        if person.became:
+            self._tell_delivery(person.became)
+
+    def _rules(self, one: ChannelVerdict) -> None:
+        for reason, evidence in one.evidence:
+            self._rule(reason, evidence)
+        if not one.reachable and one.verdict.address:
+            self.stdout.write(f"    {_CONFIRMATIONS[one.confirmations]}")
+
+    def _tell_delivery(self, became: InDelivery) -> None:
+        run = became.run
+        about = f"“{became.delivery}”, {f'analysis {run.number}' if run else 'not analysed yet'}"
+        if not became.targeted:
+            self.stdout.write(f"  {about}: not among the people targeted")
+            if became.absent:
+                self.stdout.write(f"    - {_told(became.absent)}")
+        for one in became.foreseen:
+            where = f" {one.verdict.address}" if one.verdict.address else ""
+            self.stdout.write(f"  {about}{where}: {'would get it' if one.reachable else 'would be left out'}")
+            self._rules(one)
+        for found in became.rows:
             row = found.row
             when = f", {_when(row.finished_at)}" if row.finished_at else ""
             answered = f", “{row.answer}”" if row.answer else ""
             address = f" {row.address}" if row.address else ""
-            self.stdout.write(f"  {analysis}{address}: {LogStatus(row.status).label}{when}{answered}")
+            self.stdout.write(f"  {about}{address}: {LogStatus(row.status).label}{when}{answered}")
             if found.reason:
                 self._rule(found.reason, found.evidence)
 
@@ -102,39 +124,21 @@ class Command(DeliveryCommand):
             self.stdout.write(f"      {_told(evidence)}")
 
 
-def _run_of(delivery: Delivery) -> AnalysisRun:
-    if delivery.current_run is None:
-        raise CommandError(f"“{delivery}” has no analysis. Make one: manage.py analyse {delivery.pk} --wait")
-    return delivery.current_run
-
-
-def _answer(who: str, run: AnalysisRun | None, *, at: datetime) -> Answer:
+def _answer(who: str, delivery: Delivery | None, *, at: datetime) -> Answer:
     same = address_q(who)
-    entries = explain.left_out(same, at=at) if same else []
-    found = _meant(who, same)
+    entries = standing.left_out(same, at=at) if same else []
+    found = meant(who, same, limit=LIMIT + 1)
     if not found and not entries:
         raise CommandError(
             f"Nobody is known by “{who}”, and no such address is left out. Give a whole email address, a phone number "
             "with its country code, or the number or identifier of a profile."
         )
     people = found[:LIMIT]
-    log: dict[int, list[Explained]] = {}
-    if run is not None:
-        rows = DeliveryLog.objects.filter(run=run, profile__in=[p.pk for p in people]).order_by("profile", "position")
-        for one in explain.rows(run.delivery, rows):
-            log.setdefault(one.row.profile_id, []).append(one)
-    told = [Person(p, explain.channels(p.pk, at=at), log.get(p.pk, [])) for p in people]
-    return Answer(at, told, len(found) > LIMIT, entries, run)
-
-
-def _meant(who: str, same: Q) -> list[Profile]:
-    """Return who has the address; if nobody does, who has the identifier or number. One more than are shown."""
-    if same and (found := list(holders(same).order_by("pk")[: LIMIT + 1])):
-        return found
-    called = Q(external_id=who) if who else Q(pk__in=[])
-    if who.isdecimal() and len(who) <= _DIGITS:
-        called |= Q(pk=int(who))
-    return list(Profile.objects.filter(called).order_by("pk")[: LIMIT + 1])
+    ids = [profile.pk for profile in people]
+    verdicts = standing.channels(ids, at=at)
+    became = standing.in_delivery(delivery, ids, at=at) if delivery else {}
+    told = [Person(p, verdicts.get(p.pk, ()), became.get(p.pk)) for p in people]
+    return Answer(at, told, len(found) > LIMIT, entries, delivery)
 
 
 def _when(at: datetime) -> str:
@@ -156,10 +160,11 @@ def _told(evidence: Evidence) -> str:
 
 
 def _as_json(answer: Answer) -> Mapping[str, Any]:
-    run = answer.run
+    delivery = answer.delivery
+    run = delivery.current_run if delivery else None
     return {
         "at": _iso(answer.at),
-        "delivery": run and {"id": run.delivery_id, "name": str(run.delivery), "analysis": run.number},
+        "delivery": delivery and {"id": delivery.pk, "name": str(delivery), "analysis": run and run.number},
         "left_out": [
             {
                 "channel": Channel(entry.channel).slug,
@@ -170,29 +175,46 @@ def _as_json(answer: Answer) -> Mapping[str, Any]:
             }
             for entry, evidence in answer.entries
         ],
-        "profiles": [_person(person, run) for person in answer.people],
+        "profiles": [_person(person) for person in answer.people],
         "more": answer.more,
     }
 
 
-def _person(person: Person, run: AnalysisRun | None) -> Mapping[str, Any]:
+def _person(person: Person) -> Mapping[str, Any]:
     told = {
         "id": person.profile.pk,
         "external_id": person.profile.external_id,
         "name": person.profile.full_name,
-        "channels": [
-            {
-                "channel": one.channel.slug,
-                "address": one.verdict.address,
-                "reachable": one.reachable,
-                "reasons": [{"reason": r.name.lower(), "evidence": _proof(e)} for r, e in one.evidence],
-            }
-            for one in person.channels
-        ],
+        "channels": [_channel(one) for one in person.channels],
     }
-    if run is None:
+    if (became := person.became) is None:
         return told
-    return {**told, "targeted": bool(person.rows), "messages": [_message(found) for found in person.rows]}
+    return {
+        **told,
+        "targeted": became.targeted,
+        "absent": _proof(became.absent),
+        "foreseen": [_channel(one) for one in became.foreseen],
+        "messages": [_message(found) for found in became.rows],
+    }
+
+
+def _channel(one: ChannelVerdict) -> Mapping[str, Any]:
+    return {
+        "channel": one.channel.slug,
+        "address": one.verdict.address,
+        "reachable": one.reachable,
+        "confirmations": one.confirmations.value,
+        "reasons": _reasons(one.evidence),
+        "rules": [
+            {"rule": rule.reason.name.lower(), "verdict": rule.outcome.value, "evidence": _proof(rule.evidence)}
+            for rule in one.rules
+        ],
+        "others": [{"address": other.address.value, "reasons": _reasons(other.against)} for other in one.others],
+    }
+
+
+def _reasons(found: Sequence[tuple[Reason, Evidence | None]]) -> list[Mapping[str, Any]]:
+    return [{"reason": reason.name.lower(), "evidence": _proof(evidence)} for reason, evidence in found]
 
 
 def _message(found: Explained) -> Mapping[str, Any]:
