@@ -81,7 +81,9 @@ def ensure_ready(delivery: Delivery, *, at: datetime) -> None:
             raise NotReady([_("The audience or the sending rules have changed since the analysis. Analyse again.")])
     except CriteriaRefused as error:
         raise NotReady([str(error)]) from error
-    if problems := [finding.text for finding in control.check(delivery) if finding.blocks]:
+    if problems := [
+        f"{finding.text} {finding.remedy}".strip() for finding in control.check(delivery) if finding.blocks
+    ]:
         raise NotReady(problems)
 
 

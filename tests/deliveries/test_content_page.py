@@ -275,7 +275,7 @@ def test_the_page_and_the_preview_take_few_queries_however_long_the_message(
         client.get(page_of(delivery))
     with django_assert_max_num_queries(8):
         client.get(page_of(delivery))
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(7):
         client.post(preview_of(delivery), typed(delivery))
 
 

@@ -11,9 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import override
 
-from deliveries import control, sending
+from deliveries import analysis, control, sending
 from deliveries.errors import NotReady
-from deliveries.models import AnalysisRun, MessageClass, State
+from deliveries.models import MessageClass, State
 from landing import publishing
 from landing.models import Kind, LandingPage, PageState
 from profiles import brands
@@ -103,10 +103,8 @@ class TestInProduction:
 
     def test_a_marketing_delivery_does_not_start(self) -> None:
         delivery = DeliveryFactory(service=ServiceFactory())
-        run = AnalysisRun.objects.create(
-            delivery=delivery, number=1, at=timezone.now(), delivery_version=delivery.version
-        )
-        type(delivery).objects.filter(pk=delivery.pk).update(state=State.ANALYSED, current_run=run)
+        analysis.start(delivery, at=timezone.now())
+        analysis.work(delivery.pk)
         delivery.refresh_from_db()
         with pytest.raises(NotReady, match="privacy notice"):
             sending.start(delivery, at=timezone.now())
