@@ -58,21 +58,28 @@ def decoded(data: bytes) -> str:
 
 
 def lines_of(text: str) -> list[str]:
-    """Return what names somebody in each line: the column that is called so, else the first."""
+    """Return what names somebody in each line: the column that is called so, else the first. Raise ImportRefused."""
     lines = [line for line in text.replace("\x00", "").splitlines() if line.strip()]
     if not lines:
         return []
     delimiter = max(";\t,", key=lines[0].count)
-    if delimiter not in lines[0]:
-        rows = [[line] for line in lines]
-    else:
-        rows = [row for row in csv.reader(lines, delimiter=delimiter) if row]
+    rows = _rows(lines, delimiter) if delimiter in lines[0] else [[line] for line in lines]
     titles = [cell.strip().strip('"').casefold() for cell in rows[0]]
     named = next((titles.index(name) for name in COLUMNS if name in titles), None)
     body = rows if named is None else rows[1:]
     column = named or 0
     found = (row[column].strip().strip('"') for row in body if len(row) > column)
     return [cell for cell in found if cell]
+
+
+def _rows(lines: list[str], delimiter: str) -> list[list[str]]:
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    try:
+        return [row for row in reader if row]
+    except csv.Error:
+        too_long = len(lines[reader.line_num - 1]) > csv.field_size_limit()
+        # Or a quotation mark swallows the following lines: whom they name cannot be known.
+        raise refusal("long_line" if too_long else "open_quote", line=reader.line_num) from None
 
 
 def add(people_list: PeopleList, lines: Iterable[str], *, replace: bool = False) -> Added:

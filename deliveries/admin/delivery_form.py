@@ -23,9 +23,6 @@ class DeliveryForm(forms.ModelForm):
             "control_percent", "control_count", "size_limit", "typology", "message_class", "in_doubt_policy",
         )  # fmt: skip
 
-    class Media:
-        js = ("deliveries/target.js",)
-
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.emptied: list[str] = []

@@ -68,12 +68,18 @@ class NamesForm(forms.Form):
             self.add_error("file", _("The file is larger than 5 MB. Split it, or import these people."))
             return
         try:
-            self._take("file", people_lists.decoded(file.read()), MOST_LINES)
+            text = people_lists.decoded(file.read())
         except ImportRefused as error:
             self.add_error("file", str(error))
+        else:
+            self._take("file", text, MOST_LINES)
 
     def _take(self, name: str, text: str, most: int) -> None:
-        self.lines = people_lists.lines_of(text)
+        try:
+            self.lines = people_lists.lines_of(text)
+        except ImportRefused as error:
+            self.add_error(name, str(error))
+            return
         if not self.lines:
             self.add_error(name, _("There is no line in it."))
         elif len(self.lines) > most:

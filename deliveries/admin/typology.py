@@ -74,8 +74,9 @@ class TypologyAdmin(ArchivableAdmin):
             made = Typology.objects.filter(pk=pk, archived_at=None).update(is_default=True)
             if not made:
                 transaction.set_rollback(True)
-            elif former:
-                at, before, after = timezone.now(), {"usual": str(former)}, {"usual": str(obj)}
+            elif former != obj:
+                at, before = timezone.now(), {"usual": str(former) if former else None}
+                after = {"usual": str(obj)}
                 audit.record(audit.Action.CHANGED, request.user, obj, at=at, before=before, after=after)
         if made:
             messages.success(request, _("These are the usual rules now: deliveries that name no other obey them."))

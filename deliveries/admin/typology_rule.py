@@ -8,7 +8,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.widgets import UnfoldAdminCheckboxSelectMultiple, UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSelectWidget,
+)
 
 from deliveries.models import RuleKind, RuleSeverity, Typology, TypologyRule
 from profiles.admin_base import BaseAdmin
@@ -53,16 +57,17 @@ class FilteringForm(RuleForm):
 class FatigueForm(RuleForm):
     kind = RuleKind.FATIGUE
     period = forms.IntegerField(
-        label=gettext_lazy("within"), min_value=1, widget=UnfoldAdminIntegerFieldWidget,
+        label=gettext_lazy("Within"), min_value=1, widget=UnfoldAdminIntegerFieldWidget,
         help_text=gettext_lazy("So long before the message and after it, as far as other deliveries are scheduled."),
     )  # fmt: skip
     unit = forms.TypedChoiceField(
-        label=gettext_lazy("unit"), choices=rule_words.UNITS, coerce=int, initial=rule_words.DAY,
+        label=gettext_lazy("Unit"), choices=rule_words.UNITS, coerce=int, initial=rule_words.DAY,
         widget=UnfoldAdminSelectWidget,
     )  # fmt: skip
     channels = forms.TypedMultipleChoiceField(
-        label=gettext_lazy("channels counted"), choices=Channel.choices, coerce=int, required=False,
-        widget=UnfoldAdminCheckboxSelectMultiple, help_text=gettext_lazy("None: the messages of every channel count."),
+        label=gettext_lazy("Channels counted"), choices=Channel.choices, coerce=int, required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text=gettext_lazy("None: the messages of every channel count."),
     )  # fmt: skip
 
     class Meta(RuleForm.Meta):
@@ -93,10 +98,10 @@ class FatigueForm(RuleForm):
 class ControlForm(RuleForm):
     kind = RuleKind.CONTROL
     code = forms.ChoiceField(
-        label=gettext_lazy("check"), choices=rule_words.checks, widget=UnfoldAdminSelectWidget
+        label=gettext_lazy("Check"), choices=rule_words.checks, widget=UnfoldAdminSelectWidget
     )  # fmt: skip
     severity = forms.ChoiceField(
-        label=gettext_lazy("severity"), choices=RuleSeverity.choices, widget=UnfoldAdminSelectWidget
+        label=gettext_lazy("Severity"), choices=RuleSeverity.choices, widget=UnfoldAdminSelectWidget
     )
 
     class Meta(RuleForm.Meta):
@@ -127,7 +132,9 @@ class TypologyRuleAdmin(BaseAdmin):
             (_("Only for some deliveries"), only),
         )
 
-    def get_form(self, request: HttpRequest, obj: TypologyRule | None = None, change: bool = False, **kwargs: Any) -> Any:
+    def get_form(
+        self, request: HttpRequest, obj: TypologyRule | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
         base = FORMS[self._kind(request, obj)]
         own = type(base.__name__, (base,), {"of": None if obj else self._set(request), "__module__": __name__})
         return super().get_form(request, obj, change, **{**kwargs, "form": own})

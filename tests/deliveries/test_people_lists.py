@@ -175,6 +175,8 @@ def refusals() -> list[tuple[dict[str, Any], str]]:
         ({"file": SimpleUploadedFile("a.csv", b"a@example.org\n" * 500_000), "how": "add"}, "larger than 5 MB"),
         ({"pasted": "a@example.org\n" * 10_001, "how": "add"}, "more than 10,000 lines"),
         ({"file": SimpleUploadedFile("a.csv", b"a\n" * 100_001), "how": "add"}, "more than 100,000 lines"),
+        ({"pasted": 'email;name\na@example.org;"Ada\nb@example.org;Zoé', "how": "add"}, "quotation mark"),
+        ({"pasted": "a@example.org;" + "x" * 140_000, "how": "add"}, "Line 1 is too long"),
         ({"pasted": "a@example.org", "how": "burn"}, "Select a valid choice"),
     ]  # fmt: skip
 
