@@ -20,7 +20,7 @@ from profiles.admin_base import BaseAdmin, KeysetChangeList
 from profiles.channels import Channel
 from profiles.models import Brand
 
-from . import content, people, review, starters, steps, workspace
+from . import content, people, review, starters, steps, target_form, workspace
 from .content_form import TemplatesForm, TemplateText
 
 STATE_TONES = {
@@ -40,10 +40,14 @@ class DeliveryForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         if "seen_version" in self.fields:
             self.fields["seen_version"].initial = self.instance.version
+        target_form.prepare(self.fields, self.instance)
 
     class Meta:
         model = Delivery
-        fields = ("label", "brand", "channel", "service", "target", "message_class", "in_doubt_policy")
+        fields = (
+            "label", "brand", "channel", "service", "target", "audience", "people_list", "addresses", "typology",
+            "control_percent", "control_count", "size_limit", "message_class", "in_doubt_policy",
+        )  # fmt: skip
 
     def clean(self) -> dict[str, Any]:
         found = super().clean() or {}
@@ -58,6 +62,8 @@ class DeliveryForm(forms.ModelForm):
             self.add_error("service", _("This service is on another channel."))
         if channel not in (None, Channel.EMAIL, Channel.SMS):
             self.add_error("channel", _("Only email and SMS can be prepared for now."))
+        for name, problem in target_form.problems(found):
+            self.add_error(name, problem)
         return found
 
 
@@ -113,7 +119,12 @@ class DeliveryAdmin(BaseAdmin):
     search_fields = ("label",)
     change_form_before_template = "admin/deliveries/form_before.html"
     fieldsets = (
-        (None, {"fields": ("label", ("brand", "service"), ("channel", "target"), "seen_version")}),
+        (None, {"fields": ("label", ("brand", "channel"), "seen_version")}),
+        (gettext_lazy("Target"), {"fields": ("service", "target", "audience", "people_list", "addresses", "typology")}),
+        (
+            gettext_lazy("Control group and limit"),
+            {"classes": ("collapse",), "fields": ("control_percent", "control_count", "size_limit")},
+        ),
         (gettext_lazy("More"), {"classes": ("collapse",), "fields": (("message_class", "in_doubt_policy"),)}),
     )
 

@@ -14,8 +14,8 @@ UNITS = [(HOUR, gettext_lazy("hours")), (DAY, gettext_lazy("days")), (WEEK, gett
 
 
 def checks() -> list[tuple[str, str]]:
-    """Return the checks of messages that a rule can be about: code, words."""
-    return [(code.value, code.value) for code in control.Code]
+    """Return the checks of messages whose severity a rule can change: code, words."""
+    return [(one.code.value, str(one.label)) for one in control.CONTROLS if not one.fixed]
 
 
 def split(hours: int) -> tuple[int, int]:
@@ -51,7 +51,7 @@ def _tell(rule: TypologyRule, people: str) -> str:
     if rule.kind == RuleKind.FILTERING:
         return _("Leaves out: %(people)s") % {"people": people}
     if rule.kind == RuleKind.CONTROL:
-        label = dict(checks()).get(rule.code, rule.code)
+        label = next((str(one.label) for one in control.CONTROLS if one.code == rule.code), rule.code)
         return _("%(check)s: %(severity)s") % {"check": label, "severity": rule.get_severity_display()}
     return f"{_pressure(rule)} {_counted(rule.channels)}"
 

@@ -8,7 +8,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.widgets import UnfoldAdminCheckboxSelectMultiple, UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSelectWidget,
+)
 
 from deliveries.models import RuleKind, RuleSeverity, Typology, TypologyRule
 from profiles.admin_base import BaseAdmin
@@ -62,7 +66,8 @@ class FatigueForm(RuleForm):
     )  # fmt: skip
     channels = forms.TypedMultipleChoiceField(
         label=gettext_lazy("channels counted"), choices=Channel.choices, coerce=int, required=False,
-        widget=UnfoldAdminCheckboxSelectMultiple, help_text=gettext_lazy("None: the messages of every channel count."),
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text=gettext_lazy("None: the messages of every channel count."),
     )  # fmt: skip
 
     class Meta(RuleForm.Meta):
@@ -73,7 +78,7 @@ class FatigueForm(RuleForm):
         if self.instance.hours:
             self.initial["period"], self.initial["unit"] = rule_words.split(self.instance.hours)
         if most := self.fields.get("most"):
-            most.required, most.min_value = True, 1
+            most.required = True
             most.help_text = _("Whoever gets so many already is left out.")
         if own := self.fields.get("most_field"):
             own.queryset = CustomField.objects.filter(kind=FieldKind.NUMBER)  # type: ignore[attr-defined]
@@ -127,7 +132,9 @@ class TypologyRuleAdmin(BaseAdmin):
             (_("Only for some deliveries"), only),
         )
 
-    def get_form(self, request: HttpRequest, obj: TypologyRule | None = None, change: bool = False, **kwargs: Any) -> Any:
+    def get_form(
+        self, request: HttpRequest, obj: TypologyRule | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
         base = FORMS[self._kind(request, obj)]
         own = type(base.__name__, (base,), {"of": None if obj else self._set(request), "__module__": __name__})
         return super().get_form(request, obj, change, **{**kwargs, "form": own})
