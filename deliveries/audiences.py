@@ -116,5 +116,5 @@ def _ends() -> tuple[int, int]:
 
 def _rounded(number: int) -> int:
     """Keep the first three figures."""
-    scale = 10 ** max(0, len(str(number)) - 3)
+    scale: int = 10 ** max(0, len(str(number)) - 3)
     return round(number / scale) * scale

@@ -78,7 +78,7 @@ class FatigueForm(RuleForm):
         if self.instance.hours:
             self.initial["period"], self.initial["unit"] = rule_words.split(self.instance.hours)
         if most := self.fields.get("most"):
-            most.required, most.min_value = True, 1
+            most.required = True
             most.help_text = _("Whoever gets so many already is left out.")
         if own := self.fields.get("most_field"):
             own.queryset = CustomField.objects.filter(kind=FieldKind.NUMBER)  # type: ignore[attr-defined]

@@ -1,13 +1,16 @@
-"""Mail domains to which nothing is sent."""
+"""Blocked domains: nothing is sent to any address there."""
 
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from profiles.admin_base import BaseAdmin
 from quarantine import domains
+from quarantine.domains import DomainRefused
 from quarantine.models import BlockedDomain
 
 
@@ -15,20 +18,23 @@ class DomainForm(forms.ModelForm):
     class Meta:
         model = BlockedDomain
         fields = ("domain", "subdomains", "note")
+        help_texts = {"domain": gettext_lazy("Such as example.org; *.example.org for it and all domains below it.")}
         error_messages = {
             "domain": {"unique": gettext_lazy("This domain is blocked already. Open it in the list to change it.")}
         }
 
     def clean_domain(self) -> str:
+        """Take a domain as people write it; "*." in front means those below it too."""
         try:
-            self.read = domains.read(self.cleaned_data["domain"])
-        except domains.DomainRefused as error:
+            found = domains.read(self.cleaned_data["domain"])
+        except DomainRefused as error:
             raise forms.ValidationError(str(error)) from error
-        return self.read.name
+        self.below = found.below
+        return found.name
 
     def clean(self) -> dict[str, Any]:
         found = super().clean() or {}
-        if "domain" in found and self.read.below:
+        if getattr(self, "below", False):
             found["subdomains"] = True
         return found
 
@@ -45,11 +51,10 @@ class BlockedDomainAdmin(BaseAdmin):
     def shown(self, blocked: BlockedDomain) -> str:
         return domains.shown(blocked.domain)
 
-    def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
-        field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        if db_field.name == "domain":
-            field.help_text = gettext_lazy(
-                "Such as example.org. *.example.org stands for it and all domains below it. Nothing is sent to "
-                "addresses of a blocked domain, whoever has them."
-            )
-        return field
+    def save_model(self, request: HttpRequest, obj: BlockedDomain, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        there = domains.anybody_there(obj.domain, below=obj.subdomains)
+        if there:
+            messages.warning(request, _("Some people have addresses there. Nothing is sent to these from now on."))
+        elif there is False:
+            messages.info(request, _("Nobody has an address there now. Whoever is given one is left out."))
