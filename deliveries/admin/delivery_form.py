@@ -5,12 +5,12 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext as _
 
-from deliveries.models import Delivery, Target
+from deliveries.models import Audience, Delivery, PeopleList, Target, Typology
 from profiles.channels import Channel
 
 # Which field holds whom a delivery is for; what belongs to another target is emptied.
 HOLDERS = {Target.AUDIENCE: "audience", Target.LIST: "people_list"}
-OFFERED_WHILE_OPEN = ("audience", "people_list", "typology")
+OFFERED_WHILE_OPEN: dict[str, Any] = {"audience": Audience, "people_list": PeopleList, "typology": Typology}
 
 
 class DeliveryForm(forms.ModelForm):
@@ -28,17 +28,17 @@ class DeliveryForm(forms.ModelForm):
         self.emptied: list[str] = []
         if "seen_version" in self.fields:
             self.fields["seen_version"].initial = self.instance.version
-        for name in OFFERED_WHILE_OPEN:
-            if field := self.fields.get(name):
-                rows = field.queryset.model.objects
-                field.queryset = rows.open() | rows.filter(pk=getattr(self.instance, f"{name}_id"))
-        if "typology" in self.fields:
-            self.fields["typology"].empty_label = _("The usual ones")
+        for name, model in OFFERED_WHILE_OPEN.items():
+            if isinstance(field := self.fields.get(name), forms.ModelChoiceField):
+                chosen = model.objects.filter(pk=getattr(self.instance, f"{name}_id"))
+                field.queryset = model.objects.open() | chosen
+        if isinstance(typology := self.fields.get("typology"), forms.ModelChoiceField):
+            typology.empty_label = _("The usual ones")
 
     @property
     def changed_fields(self) -> list[str]:
         """Return the fields of the delivery that the form changes."""
-        return [name for name in self._meta.fields if name in self.changed_data or name in self.emptied]
+        return [name for name in self._meta.fields or () if name in self.changed_data or name in self.emptied]
 
     def clean(self) -> dict[str, Any]:
         found = super().clean() or {}
