@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from django.urls import reverse
-from django.utils.translation import gettext, override
+from django.utils.translation import gettext, ngettext, override
 
 from deliveries.models import Audience, RuleKind, Typology
 from tests.browser.test_public_screens import barriers
@@ -52,7 +52,8 @@ def test_a_pressure_rule_is_added_by_pointing(page: Any, live_server: Any, langu
     assert (rule.kind, rule.most, rule.hours, rule.channels) == (RuleKind.FATIGUE, 2, 14 * 24, [1])
     assert rule.active
     with override(language):
-        told = gettext("At most %(most)s messages in %(span)s before and after.")
+        one, many = (f"At most %(most)s message{s} in %(span)s before and after." for s in ("", "s"))
+        told = ngettext(one, many, 2)
     assert told.partition("%")[0].strip() in page.locator(".c-rule").inner_text()
     nothing_is_in_the_way(page)
 
