@@ -55,6 +55,12 @@ class ArchivableAdmin(BaseAdmin):
     list_filter: tuple[Any, ...] = (ArchivedFilter,)
     change_form_outer_before_template = "admin/deliveries/archivable.html"
 
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "description":
+            field.widget.attrs["rows"] = 2
+        return field
+
     def audited_values(self, obj: Any) -> dict[str, Any]:
         return {name: value for name, value in super().audited_values(obj).items() if name != "updated_at"}
 

@@ -60,12 +60,6 @@ class AudienceAdmin(ArchivableAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
         return AudienceList
 
-    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        if db_field.name == "description":
-            field.widget.attrs["rows"] = 2
-        return field
-
     def save_model(self, request: HttpRequest, obj: Audience, form: Any, change: bool) -> None:
         if not change:
             obj.created_by_id = request.user.pk

@@ -57,15 +57,15 @@ class FilteringForm(RuleForm):
 class FatigueForm(RuleForm):
     kind = RuleKind.FATIGUE
     period = forms.IntegerField(
-        label=gettext_lazy("within"), min_value=1, widget=UnfoldAdminIntegerFieldWidget,
+        label=gettext_lazy("Within"), min_value=1, widget=UnfoldAdminIntegerFieldWidget,
         help_text=gettext_lazy("So long before the message and after it, as far as other deliveries are scheduled."),
     )  # fmt: skip
     unit = forms.TypedChoiceField(
-        label=gettext_lazy("unit"), choices=rule_words.UNITS, coerce=int, initial=rule_words.DAY,
+        label=gettext_lazy("Unit"), choices=rule_words.UNITS, coerce=int, initial=rule_words.DAY,
         widget=UnfoldAdminSelectWidget,
     )  # fmt: skip
     channels = forms.TypedMultipleChoiceField(
-        label=gettext_lazy("channels counted"), choices=Channel.choices, coerce=int, required=False,
+        label=gettext_lazy("Channels counted"), choices=Channel.choices, coerce=int, required=False,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         help_text=gettext_lazy("None: the messages of every channel count."),
     )  # fmt: skip
@@ -98,10 +98,10 @@ class FatigueForm(RuleForm):
 class ControlForm(RuleForm):
     kind = RuleKind.CONTROL
     code = forms.ChoiceField(
-        label=gettext_lazy("check"), choices=rule_words.checks, widget=UnfoldAdminSelectWidget
+        label=gettext_lazy("Check"), choices=rule_words.checks, widget=UnfoldAdminSelectWidget
     )  # fmt: skip
     severity = forms.ChoiceField(
-        label=gettext_lazy("severity"), choices=RuleSeverity.choices, widget=UnfoldAdminSelectWidget
+        label=gettext_lazy("Severity"), choices=RuleSeverity.choices, widget=UnfoldAdminSelectWidget
     )
 
     class Meta(RuleForm.Meta):
@@ -112,7 +112,7 @@ FORMS: dict[str, type[RuleForm]] = {form.kind.value: form for form in (Filtering
 # What a rule of a kind says, before what rules of every kind have.
 OWN: dict[str, tuple[Any, ...]] = {
     RuleKind.FILTERING: ("criteria",),
-    RuleKind.FATIGUE: ("most", "most_field", ("period", "unit"), "channels"),
+    RuleKind.FATIGUE: ("most", "most_field", "period", "unit", "channels"),
     RuleKind.CONTROL: ("code", "severity"),
 }
 
