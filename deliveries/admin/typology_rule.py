@@ -112,7 +112,7 @@ FORMS: dict[str, type[RuleForm]] = {form.kind.value: form for form in (Filtering
 # What a rule of a kind says, before what rules of every kind have.
 OWN: dict[str, tuple[Any, ...]] = {
     RuleKind.FILTERING: ("criteria",),
-    RuleKind.FATIGUE: ("most", "most_field", ("period", "unit"), "channels"),
+    RuleKind.FATIGUE: ("most", "most_field", "period", "unit", "channels"),
     RuleKind.CONTROL: ("code", "severity"),
 }
 

@@ -50,14 +50,30 @@
       clearTimeout(timer);
       timer = setTimeout(() => count(false), QUIET);
     };
+    const controls = (place) => [...place.querySelectorAll("input[id], select[id], textarea[id]")];
+    const held = (one) => (one.type === "checkbox" ? one.checked : one.value);
+    const hold = (one, value) => {
+      if (one.type === "checkbox") one.checked = value;
+      else one.value = value;
+    };
     const draw = async (act, id) => {
+      const sent = new Map(controls(body).map((one) => [one.id, held(one)]));
       try {
         const part = await send(box.dataset.build, act);
-        const fresh = id && part.getElementById(id);
-        if (fresh) document.getElementById(id).replaceWith(fresh);
-        else body.replaceChildren(part);
+        const old = (id && document.getElementById(id)) || body;
+        const fresh = (id && part.getElementById(id)) || part;
+        // What was typed while the answer was on its way stays, where its control does.
+        const typed = controls(old).filter((one) => sent.has(one.id) && sent.get(one.id) !== held(one));
+        const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
+        if (old === body) body.replaceChildren(fresh);
+        else old.replaceWith(fresh);
         prepare();
+        for (const one of act.startsWith("drop:") ? [] : typed) {
+          const now = document.getElementById(one.id);
+          if (now && now.type === one.type) hold(now, held(one));
+        }
         if (!id) body.querySelector("[autofocus]")?.focus();
+        else if (focused) document.getElementById(focused)?.focus();
       } catch {
         said.textContent = box.dataset.failed;
       }
@@ -90,5 +106,8 @@
     count(true);
   };
 
-  for (const box of document.querySelectorAll(".c-crit")) start(box);
+  // The theme loads scripts before the page is there.
+  const begin = () => document.querySelectorAll(".c-crit").forEach(start);
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
+  else begin();
 })();
