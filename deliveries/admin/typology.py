@@ -19,11 +19,13 @@ from profiles import audit
 
 from . import rule_words
 from .archive import ArchivableAdmin
+from .built_in import BuiltInNameForm
 from .typology_rule import STEP
 
 
 @admin.register(Typology)
 class TypologyAdmin(ArchivableAdmin):
+    form = BuiltInNameForm
     used_by = "typology"
     list_display = ("__str__", "description", "usual")
     list_before_template = "admin/deliveries/typology/always.html"

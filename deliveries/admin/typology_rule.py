@@ -21,15 +21,17 @@ from profiles.models import CustomField
 from profiles.models.fields import FieldKind
 
 from . import rule_words
+from .built_in import BuiltInNameForm
 from .criteria_field import CriteriaField, CriteriaForm
 
 LONGEST = 366 * rule_words.DAY  # hours
 STEP = 10  # between the places of two rules
 
 
-class RuleForm(CriteriaForm):
+class RuleForm(BuiltInNameForm, CriteriaForm):
     """What rules of every kind have. `of` is the set that a new one goes into."""
 
+    named = "label"
     kind: RuleKind
     of: Typology | None = None
 

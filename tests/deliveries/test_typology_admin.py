@@ -251,3 +251,35 @@ def test_a_viewer_reads_and_changes_nothing(rules: Typology) -> None:
     assert viewer.get(add_url(rules, RuleKind.FILTERING)).status_code == 403
     for name in ("move", "usual", "archive", "reopen"):
         assert viewer.post(page(rules, name), {"rule": rule.pk, "to": "up"}).status_code == 403
+
+
+def test_built_in_names_are_edited_as_they_are_shown_and_kept_as_they_are() -> None:
+    user, client = UserFactory.create(admin=True, language="fr"), Client()
+    client.force_login(user)
+    usual = typologies.default()
+    assert usual
+    rule = usual.rules.get()
+    assert 'value="Règles habituelles"' in client.get(page(usual)).content.decode()
+    client.post(page(usual), {"name": "Règles habituelles", "description": "Pour tous"})
+    assert "Trois messages par semaine au plus" in client.get(rule_url(rule)).content.decode()
+    client.post(rule_url(rule), fatigue(label="Trois messages par semaine au plus", most="4"))
+    rule.refresh_from_db()
+    usual.refresh_from_db()
+    assert (usual.name, usual.description) == (typologies.DEFAULT_NAME, "Pour tous")
+    assert (rule.label, rule.most) == (typologies.PRESSURE, 4)
+    client.post(page(usual), {"name": "Nos règles", "description": ""})
+    usual.refresh_from_db()
+    assert usual.name == "Nos règles"
+
+
+def test_a_deleted_rule_is_on_record(rules: Typology) -> None:
+    client, rule = (
+        of_role("administrator"),
+        rules.rules.create(kind=RuleKind.FILTERING, label="Minors", criteria=MINORS),
+    )
+    delete = reverse("admin:deliveries_typologyrule_delete", args=[rule.pk])
+    answer = client.post(delete, {"post": "yes"})
+    assert (answer.status_code, answer.url) == (302, page(rules))
+    assert not rules.rules.exists()
+    event = AuditEvent.objects.get()
+    assert (event.action, event.label, event.before["criteria"]) == ("deleted", "Minors", MINORS)
