@@ -166,7 +166,7 @@ EMAIL_SMTPUTF8 = env.bool("EMAIL_SMTPUTF8", default=True)
 UNSUBSCRIBE_MAILBOX = env.str("UNSUBSCRIBE_MAILBOX", default="")
 
 # -- the engines --------------------------------------------------------------------------------------------
-ANALYSIS_RANGE = env.int("ANALYSIS_RANGE", default=50_000)  # profile ids per transaction of the analysis
+ANALYSIS_RANGE = env.int("ANALYSIS_RANGE", default=25_000)  # profile ids per transaction of the analysis
 SMALL_TARGET = env.int("SMALL_TARGET", default=20_000)  # up to so many people, an analysis starts from them
 LEASE_SIZE = env.int("LEASE_SIZE", default=1_000)  # log rows in one lease of the sending engine
 LEASE_TIME = timedelta(seconds=env.int("LEASE_SECONDS", default=120))  # must exceed EMAIL_TIMEOUT

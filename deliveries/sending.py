@@ -27,22 +27,19 @@ from profiles.channels import Channel
 from profiles.consent import Evidence
 from profiles.models import Profile, Source
 from profiles.texts import supported
-from profiles.tokens import OptOutLink
 from quarantine import escalation, failures
 
-from . import control, gate, lifecycle, messages, pace, plan, rendering
+from . import composing, control, gate, lifecycle, messages, pace, plan
 from .criteria import CriteriaRefused
 from .errors import ChannelNotSent, MoveRefused, NotReady, TemplateRefused
 from .exclusions import Judging
 from .models import (
     AnalysisRun,
     Delivery,
-    DeliveryContent,
     DeliveryLog,
     InDoubtPolicy,
     Lease,
     LogStatus,
-    MessageClass,
     Reason,
     RunReason,
     State,
@@ -273,7 +270,7 @@ class _Worker:
     def _compose(self, row: DeliveryLog, person: Profile | None) -> messages.Envelope:
         language = supported(person.language if person else "")
         content = self.contents.get(language) or next(iter(self.contents.values()))
-        return compose_row(self.delivery, content, row, person)
+        return composing.compose_row(self.delivery, content, row, person)
 
     def _record(self, row: DeliveryLog, lease: Lease, outcome: Outcome, *, at: datetime, took: timedelta) -> None:
         not_before = None
@@ -303,27 +300,6 @@ class _Worker:
             return outcome, at + timedelta(seconds=settings.CONNECTION_RETRY_SECONDS)
         pause_for = min(FIRST_RETRY * 2 ** max(0, row.attempts - 1), LONGEST_RETRY)
         return outcome, at + pause_for * random.uniform(0.8, 1.2)  # noqa: S311 (spreads load, hides nothing)
-
-
-def compose_row(
-    delivery: Delivery, content: DeliveryContent, row: DeliveryLog, person: Profile | None
-) -> messages.Envelope:
-    """Return the message of a log row; raise TemplateRefused."""
-    link = OptOutLink(
-        channel=delivery.channel, digest=bytes(row.digest or b""), log=row.pk, delivery=delivery.pk,
-        service=delivery.service_id or 0,
-    )  # fmt: skip
-    urls = messages.opt_out_urls(delivery.brand, link)
-    values = rendering.values_for(
-        profile=person, address=row.address, brand=delivery.brand, service=delivery.service,
-        opt_out_url=urls.page, language=content.language,
-    )  # fmt: skip
-    return messages.compose(
-        rendering.render(content, values), brand=delivery.brand, recipient=row.address, language=content.language,
-        message_id=messages.message_id(delivery.brand, "row", row.pk), at=timezone.now(),
-        urls=urls if delivery.message_class == MessageClass.MARKETING else None,
-        feedback_id=f"{delivery.pk}:{delivery.brand_id}:campaign",
-    )  # fmt: skip
 
 
 def _settle_abandoned(lease: Lease, delivery: Delivery, *, at: datetime) -> None:

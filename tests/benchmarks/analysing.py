@@ -22,11 +22,7 @@ import django
 
 django.setup()
 
-from django.conf import settings  # noqa: E402  # after the set-up
-from django.contrib.auth import get_user_model  # noqa: E402
-from django.db import connection  # noqa: E402
-from django.test import Client  # noqa: E402
-from django.urls import reverse  # noqa: E402
+from django.db import connection  # noqa: E402  # after the set-up
 from django.utils import timezone  # noqa: E402
 
 from deliveries import analysis  # noqa: E402
@@ -47,6 +43,7 @@ from profiles.channels import Channel  # noqa: E402
 from profiles.models import Profile  # noqa: E402
 from quarantine.models import Cause, QuarantinedAddress  # noqa: E402
 from tests.benchmarks import population  # noqa: E402
+from tests.benchmarks.asking import ask  # noqa: E402
 
 LOG, CLONE = DeliveryLog._meta.db_table, "log_clone"
 NAIVE_PEOPLE, NAIVE_BATCH = 100_000, 1_000
@@ -82,10 +79,7 @@ def measure(people: int, repeat: int) -> dict[str, Any]:
 
 
 def pages(delivery: Delivery) -> dict[str, float]:
-    """Return how many milliseconds the pages of the analysed delivery take, whole answers; median of seven."""
-    settings.ALLOWED_HOSTS = ["testserver"]
-    client = Client()
-    client.force_login(get_user_model().objects.create(username="bench", is_staff=True, is_superuser=True))
+    """Return how many milliseconds the pages of the analysed delivery take."""
     asked = {
         "waterfall": ("workspace", []),
         "live": ("live", []),
@@ -93,31 +87,7 @@ def pages(delivery: Delivery) -> dict[str, float]:
         "people_opted_out": ("left_out", [int(Reason.BLACKLISTED)]),
         "people_to_send": ("by_status", [int(LogStatus.PENDING)]),
     }
-    found = {}
-    for name, (page, arguments) in asked.items():
-        address = reverse(f"admin:deliveries_delivery_{page}", args=[delivery.pk, *arguments])
-        times = []
-        for _number in range(8):
-            start = time.perf_counter()
-            with _counted() as statements:
-                answer = client.get(address)
-            times.append(1_000 * (time.perf_counter() - start))
-            assert answer.status_code == 200
-            assert not [sql for sql in statements if "count(" in sql.lower() and LOG in sql]
-        found[name] = median(times[1:])
-    return found
-
-
-@contextmanager
-def _counted() -> Iterator[list[str]]:
-    statements: list[str] = []
-
-    def note(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
-        statements.append(str(sql))
-        return execute(sql, params, many, context)
-
-    with connection.execute_wrapper(note):
-        yield statements
+    return ask(delivery, asked, repeat=7)
 
 
 def analyse(delivery: Delivery) -> None:

@@ -11,7 +11,7 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from deliveries import analysis, confirmations, sending
+from deliveries import analysis, composing, confirmations, sending
 from deliveries.models import Delivery, DeliveryContent, DeliveryLog, LogStatus, State
 from landing.models import Kind, LandingPage
 from landing.tasks import handle_requests
@@ -63,7 +63,7 @@ def composed(delivery: Delivery) -> list[EmailMessage]:
     found = []
     for row in DeliveryLog.objects.filter(run=delivery.current_run, status=LogStatus.PENDING):
         person = people[row.profile_id]
-        envelope = sending.compose_row(delivery, contents[person.language], row, person)
+        envelope = composing.compose_row(delivery, contents[person.language], row, person)
         message = message_from_bytes(envelope.body, policy=policy.default)
         assert isinstance(message, EmailMessage)
         found.append(message)

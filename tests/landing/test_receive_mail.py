@@ -21,7 +21,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deliveries import analysis, sending
+from deliveries import analysis, composing
 from deliveries.models import DeliveryLog
 from landing import mailbox
 from landing.mailbox import Kind, Receipt
@@ -186,7 +186,7 @@ def test_what_a_mail_program_makes_of_the_header_of_a_sent_message_opts_out(sett
     analysis.work(delivery.pk)
     delivery.refresh_from_db()
     row = DeliveryLog.objects.get(delivery=delivery)
-    body = sending.compose_row(delivery, delivery.contents.get(language="en"), row, person).body
+    body = composing.compose_row(delivery, delivery.contents.get(language="en"), row, person).body
     header = body.partition(b"\r\n\r\n")[0].decode().partition("List-Unsubscribe:")[2].partition("\r\nList-")[0]
     address = next(way for way in header.replace("\r\n", "").split(",") if "mailto:" in way).strip(" <>")
     mailto = urlsplit(address)

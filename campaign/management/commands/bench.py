@@ -1,6 +1,6 @@
 """Measure, on servers of its own.
 
-    manage.py bench analysis|optout [--scale N] [--repeat R] [--json]
+    manage.py bench analysis|optout|pages [--scale N] [--repeat R] [--json]
 
 Each benchmark makes its data, checks that the results are right before it prints a time, runs its baseline in turn
 with the thing itself, and prints medians, ratios and (with --json) one JSON object. PostgreSQL and Valkey come from
@@ -14,7 +14,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-BENCHMARKS = {"analysis": "tests.benchmarks.analysis", "optout": "tests.benchmarks.optout"}
+BENCHMARKS = {
+    "analysis": "tests.benchmarks.analysis",
+    "optout": "tests.benchmarks.optout",
+    "pages": "tests.benchmarks.pages",
+}
 
 
 class Command(BaseCommand):

@@ -1,0 +1,65 @@
+"""Ask for pages of the back-office as a browser does, and look at what they ask of the database."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from statistics import median
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.db import connection
+from django.test import Client
+from django.urls import reverse
+
+from deliveries.models import Delivery, DeliveryLog
+
+LOG = DeliveryLog._meta.db_table
+
+
+def ask(delivery: Delivery, pages: Mapping[str, tuple[str, Sequence[int]]], *, repeat: int) -> dict[str, float]:
+    """Return name → milliseconds of a whole answer, the median, for pages of a delivery as (URL name, arguments).
+
+    Raise AssertionError for a page that fails, counts log rows, or (PostgreSQL) reads the log from end to end.
+    """
+    settings.ALLOWED_HOSTS = ["testserver"]
+    client = Client()
+    user = get_user_model().objects.create(username="bench", is_staff=True, is_superuser=True)
+    client.force_login(user)
+    found = {}
+    for name, (page, arguments) in pages.items():
+        address = reverse(f"admin:deliveries_delivery_{page}", args=[delivery.pk, *arguments])
+        with _noted() as statements:
+            assert client.get(address).status_code == 200
+        _look_at(statements)
+        times = []
+        for _number in range(max(repeat, 3)):
+            start = time.perf_counter()
+            client.get(address)
+            times.append(1_000 * (time.perf_counter() - start))
+        found[name] = median(times)
+    return found
+
+
+@contextmanager
+def _noted() -> Iterator[list[tuple[str, Any]]]:
+    statements: list[tuple[str, Any]] = []
+
+    def note(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
+        statements.append((str(sql), params))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(note):
+        yield statements
+
+
+def _look_at(statements: Sequence[tuple[str, Any]]) -> None:
+    """Raise for a statement that counts the log or reads all of it."""
+    of_log = [(sql, params) for sql, params in statements if f'"{LOG}"' in sql and sql.startswith("SELECT")]
+    for sql, params in of_log:
+        assert "COUNT(" not in sql.upper(), sql
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute(f"EXPLAIN {sql}", params)
+                plan = "\n".join(row[0] for row in cursor.fetchall())
+            assert f"Seq Scan on {LOG}" not in plan, plan
