@@ -19,6 +19,7 @@ GROUPS: tuple[tuple[Promise, tuple[tuple[str, str, Promise | None], ...]], ...] 
         (
             ("profiles.Profile", "person", None),
             ("profiles.ImportJob", "upload_file", None),
+            ("profiles.CustomField", "edit_attributes", None),
             ("profiles.ConsentEvent", "history", gettext_lazy("Consent, event by event")),
         ),
     ),

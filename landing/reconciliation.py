@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
-from profiles import address_book, consent
+from profiles import address_book, consent, custom_fields
 from profiles.channels import Channel
 from profiles.models import Address, Profile
 
@@ -39,22 +39,23 @@ def oldest_or_new(channel: Channel, text: str, *, answers: Mapping[str, str], la
     An opt-out that was kept for the address applies to a new profile. Call it in a transaction.
     """
     given = {**questions.of_profile(answers), "language": language}
+    attributes = custom_fields.as_declared(questions.attributes_of(answers))
     address = Address.make(channel, text)
     found = oldest(bytes(address.digest))
     if found is None:
-        profile = Profile.objects.create(**given, attributes=questions.attributes_of(answers))
+        profile = Profile.objects.create(**given, attributes=attributes)
         _add_addresses(profile, answers, at, first=address)
         return int(profile.pk)
     profile = Profile.objects.select_for_update(no_key=True).get(pk=found.pk)
-    _fill_in(profile, given, questions.attributes_of(answers))
+    _fill_in(profile, given, attributes)
     _add_addresses(profile, answers, at)
     return int(profile.pk)
 
 
-def _fill_in(profile: Profile, given: Mapping[str, Any], attributes: Mapping[str, str]) -> None:
+def _fill_in(profile: Profile, given: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
     """Write what was answered where nothing was known."""
     blanks = {name: value for name, value in given.items() if value and not getattr(profile, name)}
-    if unknown := {name: text for name, text in attributes.items() if not profile.attributes.get(name)}:
+    if unknown := {name: text for name, text in attributes.items() if profile.attributes.get(name) in (None, "")}:
         blanks["attributes"] = {**profile.attributes, **unknown}
     if blanks:
         for name, value in blanks.items():

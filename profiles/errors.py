@@ -39,6 +39,25 @@ class ImportRefused(ValueError):
         return str(self.words) % self.details
 
 
+class ValueUnreadable(ValueError):
+    """A text is no value of the kind that its field was declared with; `code` says which kind was wanted."""
+
+    def __init__(self, code: str, value: str) -> None:
+        super().__init__(code, value)
+        self.code, self.value = code, value
+
+    @property
+    def remedy(self) -> str:
+        return {
+            "bad_number": _("Write a number in digits, such as 1234.5."),
+            "bad_date": _("Write the year, the month and the day, such as 1980-12-31."),
+            "bad_flag": _("Write yes or no, or leave the cell empty."),
+        }[self.code]
+
+    def __str__(self) -> str:
+        return _("“%(value)s” cannot be read. %(remedy)s") % {"value": self.value[:100], "remedy": self.remedy}
+
+
 class BrandIncomplete(ValueError):
     """A brand that does not say who writes may not be used in production; `fields` says what it lacks."""
 

@@ -4,8 +4,8 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from . import consent, growth, imports, seals
-from .models import ImportJob
+from . import consent, custom_fields, growth, imports, seals
+from .models import CustomField, ImportJob
 
 
 @shared_task
@@ -29,6 +29,18 @@ def blank_visitors() -> None:
     """Forget network addresses and browsers that have been kept for long enough."""
     while consent.blank_visitors(before=timezone.now() - settings.VISITOR_DETAILS_KEPT):
         pass
+
+
+@shared_task
+def convert_field(field_id: int, after: int = 0) -> None:
+    """Put what people have in a field into its kind, for a while; ring again if there is more."""
+    until = timezone.now() + settings.TASK_BUDGET
+    field = CustomField.objects.filter(pk=field_id).first()
+    upto: int | None = after
+    while field is not None and upto is not None and timezone.now() < until:
+        upto = custom_fields.convert(field, after=upto, at=timezone.now())
+    if field is not None and upto is not None:
+        convert_field.delay(field_id, upto)
 
 
 @shared_task

@@ -19,10 +19,11 @@ from profiles.blacklist import FLAGS
 from profiles.channels import Channel
 from profiles.consent import Evidence
 from profiles.lookup import address_q
-from profiles.models import Address, ConsentEvent, Profile, Service, Subscription
+from profiles.models import Address, ConsentEvent, CustomField, Profile, Service, Subscription
 
 from . import bulk, hooks
 from .forms import BOXES, AddressForm, AddressFormSet, ProfileForm
+from .own_fields import all_known, own_name, save_own_fields, undeclared, with_own_fields
 from .twins import ShownTwin, shown, states_of, twins_of
 
 EVENTS_SHOWN = 20
@@ -95,7 +96,7 @@ class ProfileAdmin(BaseAdmin):
     search_help_text = gettext_lazy("Name, address or identifier")
     private_search = True
     actions = ("no_longer_contact_action",)
-    readonly_fields = ("opted_out_of", "subscriptions_text", "other_fields", "created_at", "updated_at")
+    readonly_fields = ("opted_out_of", "subscriptions_text", "other_fields", "all_fields", "created_at", "updated_at")
     change_form_outer_before_template = "admin/profiles/profile/before.html"
     change_form_outer_after_template = "admin/profiles/profile/after.html"
 
@@ -136,20 +137,33 @@ class ProfileAdmin(BaseAdmin):
     # -- one profile ------------------------------------------------------------------------------------------
     def get_fieldsets(self, request: HttpRequest, obj: Profile | None = None) -> Any:
         who = [("first_name", "last_name"), ("language", "country"), ("time_zone", "birth_date"), "external_id"]
-        if obj and obj.attributes:
-            who.append("other_fields")
         change = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+        declared = self.declared(request) if change else []
+        own = [own_name(field) for field in declared]
+        if obj and set(obj.attributes) - {field.name for field in declared}:
+            who.append("other_fields" if change else "all_fields")
         boxes = [*BOXES, "lift_reason"] if change else ["opted_out_of"]
         services = ["subscribed_to"] if change else ["subscriptions_text"]
         told = _("This profile only. What other profiles of the same person receive stays as it is.")
         return [
             (None, {"fields": who}),
+            *([(_("Own fields"), {"fields": own})] if own else []),
             (_("No longer contact"), {"fields": boxes, "description": told, "classes": ["c-boxes"]}),
             (_("Subscriptions"), {"fields": services}),
         ]
 
     def get_form(self, request: HttpRequest, obj: Profile | None = None, change: bool = False, **kwargs: Any) -> Any:
-        return type("ProfileForm", (super().get_form(request, obj, change, **kwargs),), {"user": request.user})
+        """Return the form of a person, with an input for each declared field."""
+        form = with_own_fields(ProfileForm, self.declared(request), obj.attributes if obj else {})
+        found = super().get_form(request, obj, change, **{"form": form, **kwargs})
+        return type("ProfileForm", (found,), {"user": request.user})
+
+    def declared(self, request: Any) -> list[CustomField]:
+        """Return the declared fields; one query a request."""
+        if not hasattr(request, "declared_fields"):
+            request.declared_fields = list(CustomField.objects.order_by("name"))
+        found: list[CustomField] = request.declared_fields
+        return found
 
     @admin.display(description=gettext_lazy("No longer contact"))
     def opted_out_of(self, profile: Profile) -> str:
@@ -162,8 +176,11 @@ class ProfileAdmin(BaseAdmin):
 
     @admin.display(description=gettext_lazy("Other fields"))
     def other_fields(self, profile: Profile) -> SafeString:
-        rows = format_html_join("", "<dt>{}</dt><dd>{}</dd>", sorted(profile.attributes.items()))
-        return format_html('<dl class="c-facts">{}</dl>', rows)
+        return _facts(undeclared(profile))
+
+    @admin.display(description=gettext_lazy("Other fields"))
+    def all_fields(self, profile: Profile) -> SafeString:
+        return _facts(all_known(profile))
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Deny: a deleted row would forget the person's opt-outs; erasing a person keeps them by digest."""
@@ -179,6 +196,7 @@ class ProfileAdmin(BaseAdmin):
             obj.save(update_fields=[*plain, "updated_at"])
         else:
             obj.save()
+        save_own_fields(obj, form)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         at = timezone.now()
@@ -192,6 +210,10 @@ class ProfileAdmin(BaseAdmin):
         if profile is not None and profile.pk:
             context.update(story(request, profile))
         return super().render_change_form(request, context, *args, **kwargs)
+
+
+def _facts(rows: list[tuple[str, Any]]) -> SafeString:
+    return format_html('<dl class="c-facts">{}</dl>', format_html_join("", "<dt>{}</dt><dd>{}</dd>", rows))
 
 
 def apply_consent(request: HttpRequest, form: Any, at: Any) -> None:

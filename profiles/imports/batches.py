@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from profiles import consent, opt_outs
+from profiles import consent, custom_fields, opt_outs
 from profiles.blacklist import FLAGS
 from profiles.consent import Evidence
 from profiles.models import ImportJob
@@ -50,7 +50,7 @@ def run(job: ImportJob, sheet: Sheet, records: Sequence[Record], *, evidence: Ev
     if job.only_opt_outs:
         return _run_opt_outs(job, sheet, records, evidence, at)
     counts = Counts()
-    lines = read_lines(records, sheet.columns, keep_invalid=job.keep_invalid)
+    lines = read_lines(records, sheet.columns, keep_invalid=job.keep_invalid, kinds=custom_fields.kinds())
     people = store.load(lines, service=job.service, at=at)
     steps = apply_data(lines, people, keep_invalid=job.keep_invalid)
     apply_consent(steps, store.facts(people, steps, at=at), service=job.service_id, counts=counts)
@@ -65,7 +65,7 @@ def check(
     if isinstance(memory, MarkScratch):
         return _check_opt_outs(memory, job, sheet, records, at)
     counts = Counts()
-    lines = read_lines(records, sheet.columns, keep_invalid=job.keep_invalid)
+    lines = read_lines(records, sheet.columns, keep_invalid=job.keep_invalid, kinds=custom_fields.kinds())
     people = memory.load(lines, service=job.service, at=at)
     steps = apply_data(lines, people, keep_invalid=job.keep_invalid)
     facts = store.facts(people, steps, at=at, lock=False)

@@ -4,7 +4,7 @@ Phone numbers are left as typed: the country in which they are read may be that 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
@@ -12,11 +12,14 @@ from zoneinfo import available_timezones
 
 from phonenumbers import SUPPORTED_REGIONS
 
+from profiles import custom_fields
 from profiles.addresses import ReadAddress, read
 from profiles.channels import Channel
+from profiles.custom_fields import NO, YES, Value, read_day
 from profiles.digests import digest
+from profiles.errors import ValueUnreadable
 from profiles.formulas import restored
-from profiles.models import Address, ImportNote, Profile
+from profiles.models import Address, FieldKind, ImportNote, Profile
 
 from .columns import ADDRESSES, ATTRIBUTE, EMAIL, EXTERNAL_ID, FLAG_COLUMNS, NAMES, Columns
 from .files import Record
@@ -28,8 +31,6 @@ _LIMITS: dict[str, int] = {
     **{name: getattr(Profile._meta.get_field(name), "max_length", 0) for name in (EXTERNAL_ID, *NAMES)},
     **dict.fromkeys(ADDRESSES, getattr(Address._meta.get_field("value"), "max_length", 0)),
 }
-_YES = {"yes", "true", "1", "oui", "vrai"}
-_NO = {"no", "false", "0", "non", "faux"}
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,6})?")
 # Territories of ISO 3166 that have no telephone numbers of their own.
 _COUNTRIES = SUPPORTED_REGIONS | {"AQ", "BV", "GS", "HM", "PN", "TF", "UM"}
@@ -68,13 +69,16 @@ class PersonLine(Line):
     email: ReadAddress | None = None
     email_digest: bytes = b""
     values: dict[str, str | date] = field(default_factory=dict)
-    attributes: dict[str, str] = field(default_factory=dict)
+    attributes: dict[str, Value] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)  # by column, as typed; the email is above
     flags: dict[str, bool] = field(default_factory=dict)  # by column
 
 
-def read_lines(records: Iterable[Record], columns: Columns, *, keep_invalid: bool) -> list[PersonLine]:
-    return [_read(record, columns, keep_invalid) for record in records]
+def read_lines(
+    records: Iterable[Record], columns: Columns, *, keep_invalid: bool, kinds: Mapping[str, FieldKind]
+) -> list[PersonLine]:
+    """Return what lines say; `kinds` are those of the declared fields, by name."""
+    return [_read(record, columns, keep_invalid, kinds) for record in records]
 
 
 def printable(text: str) -> str:
@@ -94,20 +98,20 @@ def check_address(line: Line, column: str, found: ReadAddress, *, keep_invalid: 
     return found.flaw is None or keep_invalid
 
 
-def _read(record: Record, columns: Columns, keep_invalid: bool) -> PersonLine:
+def _read(record: Record, columns: Columns, keep_invalid: bool, kinds: Mapping[str, FieldKind]) -> PersonLine:
     line = PersonLine(record.line)
     if record.flaw:
         line.note(ERROR, record.flaw)
         return line
     for column, cell in zip(columns, record.cells, strict=True):
         if text := text_of(cell):
-            _take(line, column, text, keep_invalid)
+            _take(line, column, text, keep_invalid, kinds)
     if not line.external_id and line.email is None and not line.is_refused():
         line.note(ERROR, "nobody")
     return line
 
 
-def _take(line: PersonLine, column: str, text: str, keep_invalid: bool) -> None:
+def _take(line: PersonLine, column: str, text: str, keep_invalid: bool, kinds: Mapping[str, FieldKind]) -> None:
     limit = MAX_ATTRIBUTE if column.startswith(ATTRIBUTE) else _LIMITS.get(column, MAX_VALUE)
     if len(text) > limit:
         line.note(ERROR, "long_value", column, text)
@@ -123,16 +127,24 @@ def _take(line: PersonLine, column: str, text: str, keep_invalid: bool) -> None:
         if (yes := read_flag(line, column, text)) is not None:
             line.flags[column] = yes
     elif column.startswith(ATTRIBUTE):
-        line.attributes[column.removeprefix(ATTRIBUTE)] = text
+        _take_attribute(line, column, text, kinds)
     else:
         _take_value(line, column, text)
+
+
+def _take_attribute(line: PersonLine, column: str, text: str, kinds: Mapping[str, FieldKind]) -> None:
+    name = column.removeprefix(ATTRIBUTE)
+    try:
+        line.attributes[name] = custom_fields.read(kinds.get(name, FieldKind.TEXT), text)
+    except ValueUnreadable as error:
+        line.note(ERROR, error.code, column, text)
 
 
 def read_flag(line: Line, column: str, text: str) -> bool | None:
     """Return whether a cell says yes or no; None, with an error, if neither."""
     word = text.casefold()
-    if word in _YES or word in _NO:
-        return word in _YES
+    if word in YES or word in NO:
+        return word in YES
     line.note(ERROR, "bad_flag", column, text)
     return None
 
@@ -165,13 +177,8 @@ def _time_zone(text: str) -> str | None:
 
 
 def _birth_date(text: str) -> date | None:
-    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
-        return None
-    try:
-        found = date.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if 1850 <= found.year <= 2100 else None
+    found = read_day(text)
+    return found if found and 1850 <= found.year <= 2100 else None
 
 
 _READERS = {

@@ -23,6 +23,7 @@ from django.conf import settings
 from profiles.addresses import ReadAddress, read
 from profiles.blacklist import FLAGS
 from profiles.channels import Channel
+from profiles.custom_fields import Value
 from profiles.digests import digest
 from profiles.models import ErasedOptOut
 
@@ -212,11 +213,17 @@ def _set_values(step: Step) -> None:
         if person.values.get(name) != value:
             person.values[name] = value
             step.changed = True
-    for name, text in line.attributes.items():
-        # A number or a truth value stays what it is when the file says the same.
-        if name not in person.attributes or str(person.attributes[name]) != text:
-            person.attributes[name] = text
+    for name, value in line.attributes.items():
+        if name not in person.attributes or not _says_same(person.attributes[name], value):
+            person.attributes[name] = value
             step.changed = True
+
+
+def _says_same(known: Any, value: Value) -> bool:
+    """Compare a stored attribute with that of a file: where a text says the same, a number or truth value stays."""
+    if isinstance(value, str):
+        return str(known) == value
+    return isinstance(known, bool) == isinstance(value, bool) and bool(known == value)
 
 
 def _set_address(step: Step, column: str, found: ReadAddress) -> None:

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
+from profiles import custom_fields
 from profiles.addresses import read
 from profiles.blacklist import FLAGS
 from profiles.channels import Channel
@@ -42,7 +43,7 @@ def preview(sheet: Sheet, *, keep_invalid: bool, at: datetime, rows: int = 5) ->
         found = read_opt_outs(records, columns, services=services_by_name(), today=at.date())
         shown = [_opt_out_row(line, record, columns) for line, record in zip(found, records, strict=True)]
         return Preview(columns, shown)
-    lines = read_lines(records, columns, keep_invalid=keep_invalid)
+    lines = read_lines(records, columns, keep_invalid=keep_invalid, kinds=custom_fields.kinds())
     return Preview(columns, [_row(line, columns, keep_invalid) for line in lines])
 
 
@@ -74,7 +75,8 @@ def _cell(line: PersonLine, column: str, keep_invalid: bool) -> str:
     if column in FLAG_COLUMNS:
         return {True: _("yes"), False: _("no"), None: ""}[line.flags.get(column)]
     if column.startswith(ATTRIBUTE):
-        return line.attributes.get(column.removeprefix(ATTRIBUTE), "")
+        known = line.attributes.get(column.removeprefix(ATTRIBUTE), "")
+        return (_("yes") if known else _("no")) if isinstance(known, bool) else str(known)
     value = line.values.get(column, "")
     return date_format(value, "DATE_FORMAT") if isinstance(value, date) else value
 

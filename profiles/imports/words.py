@@ -57,6 +57,7 @@ NOTES: Mapping[str, Words] = {
     "bad_language": Words(_("This is not a language code."), _("Write a code such as fr or en.")),
     "bad_country": Words(_("This is not a country code."), _("Write the code of two letters, such as FR or GB.")),
     "bad_date": Words(_("This date cannot be read."), _("Write the year, the month and the day, such as 1980-12-31.")),
+    "bad_number": Words(_("This number cannot be read."), _("Write a number in digits, such as 1234.5.")),
     "bad_time_zone": Words(_("This time zone is not known."), _("Write its name, such as Europe/Paris.")),
     "bad_flag": Words(_("This is neither yes nor no."), _("Write yes or no, or leave the cell empty.")),
     "bad_channel": Words(_("This is not a channel."), _("Write email, sms, push, direct_mail, phone or all.")),
