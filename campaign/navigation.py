@@ -28,6 +28,7 @@ GROUPS: tuple[tuple[Promise, tuple[tuple[str, str, Promise | None], ...]], ...] 
         (
             ("deliveries.Delivery", "send", None),
             ("deliveries.Audience", "group", None),
+            ("deliveries.PeopleList", "list_alt", None),
             ("deliveries.Typology", "rule", None),
         ),
     ),
@@ -43,7 +44,13 @@ GROUPS: tuple[tuple[Promise, tuple[tuple[str, str, Promise | None], ...]], ...] 
             ("profiles.Wording", "format_quote", None),
         ),
     ),
-    (gettext_lazy("Addresses left out"), (("quarantine.QuarantinedAddress", "block", None),)),
+    (
+        gettext_lazy("Addresses left out"),
+        (
+            ("quarantine.QuarantinedAddress", "block", None),
+            ("quarantine.BlockedDomain", "domain_disabled", None),
+        ),
+    ),
     (
         gettext_lazy("Administration"),
         (

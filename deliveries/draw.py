@@ -1,8 +1,10 @@
 """The draws of the control group and of the size limit: the same people for the same delivery, whoever asks.
 
 Each person has a number below P = 2³¹ − 1, drawn by integer arithmetic from their id and the salt of the delivery:
-(id mod P) · salt mod P. P is prime, so people up to P have different numbers, and another salt orders them in another
-way. Whoever is below a threshold is in a part of known size; the so many lowest are a group of exact size.
+(id + salt)⁵ mod P. P is prime and 5 has no factor in common with P − 1, so people up to P have different numbers; the
+fifth power leaves no trace of the order of the ids (a mere product would, for small salts), and another salt orders
+people in another way. Whoever is below a threshold is in a part of known size; the so many lowest are a group of exact
+size.
 """
 
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ _SECOND = 48_271  # a primitive root of P: the size limit is drawn apart from th
 
 def number(profile: int, salt: int) -> int:
     """Return the number that a person draws."""
-    return profile % DRAW_PRIME * salt % DRAW_PRIME
+    return pow(profile + salt, 5, DRAW_PRIME)
 
 
 def threshold(parts: int) -> int:
@@ -34,7 +36,8 @@ class Draw:
 
     @property
     def sql(self) -> str:
-        drawn = f"(profile_id %% {DRAW_PRIME} * {self.salt} %% {DRAW_PRIME})"
+        p, x = DRAW_PRIME, f"((profile_id + {self.salt}) %% {DRAW_PRIME})"
+        drawn = f"(({x} * {x} %% {p}) * ({x} * {x} %% {p}) %% {p} * {x} %% {p})"
         return f"({drawn} * {POSITIONS} + position)" if self.by_address else drawn
 
     @property

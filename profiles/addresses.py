@@ -116,6 +116,13 @@ def domain(key: str) -> str:
     return key.rpartition("@")[2]
 
 
+def a_label(host: str) -> str:
+    """Return a domain in lower-case ASCII (IDNA 2008 with the mapping of UTS 46). Raise UnicodeError."""
+    if host.isascii():
+        return host.lower()
+    return idna.encode(host, uts46=True).decode("ascii").lower()
+
+
 def mask(channel: Channel, value: str) -> str:
     """Return the address so that its owner knows it and nobody else does, such as ``j•••@example.org``."""
     if channel == Channel.EMAIL:
@@ -139,16 +146,9 @@ def _read_email(value: str) -> ReadAddress:
         if not at:
             raise EmailNotValidError
         validate_email(value, check_deliverability=False, test_environment=False)
-        return ReadAddress(value, f"{fold(local)}@{_a_label(host)}")
+        return ReadAddress(value, f"{fold(local)}@{a_label(host)}")
     except (EmailNotValidError, idna.IDNAError, UnicodeError):
         return ReadAddress(value, fold(value), Flaw.EMAIL)
-
-
-def _a_label(host: str) -> str:
-    """Return a domain in lower-case ASCII (IDNA 2008 with the mapping of UTS 46)."""
-    if host.isascii():
-        return host.lower()
-    return idna.encode(host, uts46=True).decode("ascii").lower()
 
 
 def _read_phone(value: str, country: str) -> ReadAddress:

@@ -8,7 +8,7 @@ this one") with one row more than it shows, which tells whether another page fol
         ordering = ("name",)                    also with one row more instead of a count
 
 `private_search` is for people's data: the words searched for are kept in the session and never in an address.
-`audited` is for what configures the platform: who added or changed it, from what to what, stays on record.
+`audited` is for what configures the platform: who added, changed or deleted it, from what to what, stays on record.
 """
 
 import secrets
@@ -188,6 +188,14 @@ class BaseAdmin(ModelAdmin):
             if old or new:
                 audit.record(audit.Action.CHANGED, request.user, obj, at=timezone.now(), before=old, after=new)
         return super().log_change(request, obj, message)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        if self.audited:
+            for obj in queryset:
+                audit.record(
+                    audit.Action.DELETED, request.user, obj, at=timezone.now(), before=self.audited_values(obj)
+                )
+        return super().log_deletions(request, queryset)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
         return KeysetChangeList

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.forms.models import BaseInlineFormSet
@@ -15,13 +14,13 @@ from unfold.admin import StackedInline
 from unfold.decorators import display
 
 from deliveries import lifecycle, rendering
-from deliveries.models import Delivery, DeliveryContent, State, Target
+from deliveries.models import Delivery, DeliveryContent, State
 from profiles.admin_base import BaseAdmin, KeysetChangeList
-from profiles.channels import Channel
 from profiles.models import Brand
 
 from . import content, people, review, starters, steps, workspace
 from .content_form import TemplatesForm, TemplateText
+from .delivery_form import DeliveryForm
 
 STATE_TONES = {
     State.DRAFT: "info",
@@ -31,34 +30,6 @@ STATE_TONES = {
     State.STOPPED: "danger",
     State.PAUSED: "warning",
 }
-
-
-class DeliveryForm(forms.ModelForm):
-    seen_version = forms.IntegerField(widget=forms.HiddenInput, required=False)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if "seen_version" in self.fields:
-            self.fields["seen_version"].initial = self.instance.version
-
-    class Meta:
-        model = Delivery
-        fields = ("label", "brand", "channel", "service", "target", "message_class", "in_doubt_policy")
-
-    def clean(self) -> dict[str, Any]:
-        found = super().clean() or {}
-        service, channel = found.get("service"), found.get("channel")
-        if self.instance.pk and found.get("seen_version") not in (None, self.instance.version):
-            raise forms.ValidationError(
-                _("Somebody else has changed this delivery meanwhile. Open it again, and make your change once more.")
-            )
-        if found.get("target") == Target.SERVICE and service is None:
-            self.add_error("service", _("Choose the service whose subscribers are to get it, or choose everybody."))
-        if service is not None and channel is not None and service.channel != channel:
-            self.add_error("service", _("This service is on another channel."))
-        if channel not in (None, Channel.EMAIL, Channel.SMS):
-            self.add_error("channel", _("Only email and SMS can be prepared for now."))
-        return found
 
 
 class FirstContentForm(TemplatesForm):
@@ -113,8 +84,16 @@ class DeliveryAdmin(BaseAdmin):
     search_fields = ("label",)
     change_form_before_template = "admin/deliveries/form_before.html"
     fieldsets = (
-        (None, {"fields": ("label", ("brand", "service"), ("channel", "target"), "seen_version")}),
-        (gettext_lazy("More"), {"classes": ("collapse",), "fields": (("message_class", "in_doubt_policy"),)}),
+        (None, {"fields": ("label", ("brand", "channel"), "seen_version")}),
+        (gettext_lazy("Target"), {"fields": ("target", "audience", "people_list", "service", "addresses")}),
+        (
+            gettext_lazy("Control group and limit"),
+            {"classes": ("collapse",), "fields": (("control_percent", "control_count"), "size_limit")},
+        ),
+        (
+            gettext_lazy("More"),
+            {"classes": ("collapse",), "fields": ("typology", ("message_class", "in_doubt_policy"))},
+        ),
     )
 
     @display(description=gettext_lazy("state"), label=STATE_TONES)
@@ -194,11 +173,11 @@ class DeliveryAdmin(BaseAdmin):
             obj.save()
             return
         # Only what the form changed: the state may have moved since the form was read.
-        obj.save(update_fields=[name for name in form.changed_data if name in form._meta.fields])
+        obj.save(update_fields=form.changed_fields)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
-        changed = change and (form.changed_data or any(formset.has_changed() for formset in formsets))
+        changed = change and (form.changed_fields or any(formset.has_changed() for formset in formsets))
         if changed and lifecycle.void_analysis(form.instance):
             told = _("The analysis was of the former version: analyse again.")
             self.message_user(request, told, messages.WARNING)

@@ -12,7 +12,7 @@ is known it is false, and its negation true.
 from .fields import BUILT_IN, Field, fields
 from .tree import All, Any, Condition, CriteriaRefused, Node, Not, condition, is_everybody, meets, read, write
 from .values import Kind, Operator
-from .words import describe
+from .words import describe, describe_all, names
 
 __all__ = [
     "BUILT_IN",
@@ -27,9 +27,11 @@ __all__ = [
     "Operator",
     "condition",
     "describe",
+    "describe_all",
     "fields",
     "is_everybody",
     "meets",
+    "names",
     "read",
     "write",
 ]

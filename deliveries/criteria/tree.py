@@ -62,9 +62,12 @@ class Not:
 Node = Condition | All | Any | Not
 
 
-def read(stored: object) -> Node:
-    """Return the tree of stored criteria; an empty object means everybody. Raise CriteriaRefused."""
-    known = fields()
+def read(stored: object, known: Mapping[str, Field] | None = None) -> Node:
+    """Return the tree of stored criteria; an empty object means everybody. Raise CriteriaRefused.
+
+    `known` are the fields, where somebody has read them already.
+    """
+    known = fields() if known is None else known
     tree = All(()) if stored == {} else _read(stored, known, "", 0)
     if (number := _size(tree)) > MOST_CONDITIONS:
         told = _("There are %(number)s conditions; %(most)s are the most that can be combined.")

@@ -107,7 +107,7 @@ class Delivery(models.Model):
     size_limit = models.PositiveIntegerField(
         _("at most so many messages"), null=True, blank=True, help_text=_("Who gets one is drawn by lot.")
     )
-    # The multiplier of the draw of the control group and of the size limit (see `deliveries.draw`).
+    # Of the draws of the control group and of the size limit (see `deliveries.draw`).
     salt = models.PositiveIntegerField(default=new_salt, editable=False)
     message_class = models.CharField(
         _("kind of message"), max_length=20, choices=MessageClass.choices, default=MessageClass.MARKETING

@@ -138,6 +138,7 @@ class AuditEvent(models.Model):
     class Action(models.TextChoices):
         ADDED = "added", _("Added")
         CHANGED = "changed", _("Changed")
+        DELETED = "deleted", _("Deleted")
         PUBLISHED = "published", _("Published")
         CLOSED = "closed", _("Closed")
         ARCHIVED = "archived", _("Archived")

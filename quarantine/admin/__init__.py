@@ -1,5 +1,5 @@
 """The admin of the addresses left out; importing the package registers it."""
 
-from . import entries
+from . import domains, entries
 
-__all__ = ["entries"]
+__all__ = ["domains", "entries"]

@@ -13,13 +13,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from campaign.models import User
-from deliveries.models import Delivery
+from deliveries.models import Audience, Delivery, PeopleList, RuleKind, Typology, TypologyRule
 from landing.models import LandingPage
 from profiles import consent
 from profiles.admin_base import BaseAdmin
 from profiles.consent import Evidence
 from profiles.models import Brand, ConsentEvent, ImportJob, Profile, Service, Source, Wording
-from quarantine.models import QuarantinedAddress
+from quarantine.models import BlockedDomain, QuarantinedAddress
 from tests.factories import (
     BrandFactory,
     DeliveryFactory,
@@ -83,6 +83,15 @@ FACTORIES: dict[Any, Any] = {
     QuarantinedAddress: QuarantinedAddressFactory,
     Delivery: DeliveryFactory,
     LandingPage: LandingPageFactory,
+    Audience: lambda: Audience.objects.create(
+        name=secrets.token_hex(4), criteria={"field": "subscription", "op": "in", "value": [ServiceFactory().pk]}
+    ),
+    PeopleList: lambda: PeopleList.objects.create(name=secrets.token_hex(4)),
+    Typology: lambda: Typology.objects.create(name=secrets.token_hex(4)),
+    TypologyRule: lambda: TypologyRule.objects.create(
+        kind=RuleKind.FILTERING, typology=Typology.objects.create(name=secrets.token_hex(4))
+    ),
+    BlockedDomain: lambda: BlockedDomain.objects.create(domain=f"{secrets.token_hex(4)}.example"),
     ImportJob: lambda: ImportJob.objects.create(file="x", file_name="people.csv", by=UserFactory()),
 }
 

@@ -159,7 +159,7 @@ def _draw(result: dict[tuple[int, int], Judged], delivery: Delivery) -> None:
             result[key] = Judged(reason, frozenset([reason]))
 
     def number(key: tuple[int, int]) -> int:
-        return key[0] % PRIME * delivery.salt % PRIME
+        return (key[0] + delivery.salt) ** 5 % PRIME
 
     if delivery.control_percent:
         below = PRIME * int(delivery.control_percent * 100) // 10_000
@@ -170,5 +170,5 @@ def _draw(result: dict[tuple[int, int], Judged], delivery: Delivery) -> None:
         leave_out([key for key in survivors() if key[0] in drawn], Reason.CONTROL_GROUP)
     if delivery.size_limit is not None:
         second = delivery.salt * 48_271 % PRIME
-        order = sorted(survivors(), key=lambda key: (key[0] % PRIME * second % PRIME, key[1]))
+        order = sorted(survivors(), key=lambda key: ((key[0] + second) ** 5 % PRIME, key[1]))
         leave_out(order[delivery.size_limit :], Reason.SIZE_LIMIT)

@@ -59,7 +59,7 @@ def form_of(delivery: Delivery, **changes: Any) -> dict[str, Any]:
     data: dict[str, Any] = {
         "label": delivery.label, "brand": delivery.brand_id, "channel": delivery.channel, "target": delivery.target,
         "service": delivery.service_id, "message_class": delivery.message_class, "seen_version": delivery.version,
-        "in_doubt_policy": delivery.in_doubt_policy,
+        "in_doubt_policy": delivery.in_doubt_policy, "addresses": delivery.addresses,
     }  # fmt: skip
     return {**data, **changes}
 
