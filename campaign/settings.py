@@ -144,6 +144,7 @@ CELERY_BEAT_SCHEDULE = {
     "public-requests": {"task": "landing.tasks.handle_requests", "schedule": _RING},
     "fold-counts": {"task": "landing.tasks.fold_counts", "schedule": schedule(timedelta(minutes=1))},
     "imports": {"task": "profiles.tasks.resume_imports", "schedule": _RING},
+    "own-fields": {"task": "profiles.tasks.resume_fields", "schedule": _RING},
     "purge-uploads": {"task": "profiles.tasks.purge_uploads", "schedule": schedule(timedelta(hours=1))},
     "seal-ledger": {"task": "profiles.tasks.seal_ledger", "schedule": schedule(timedelta(minutes=1))},
     "blank-visitors": {"task": "profiles.tasks.blank_visitors", "schedule": schedule(timedelta(hours=1))},

@@ -2,7 +2,7 @@
 
     read(FieldKind.NUMBER, "1 234,5")      1234.5; ValueUnreadable says what to write instead
     as_declared({"points": "12"})          {"points": 12}; what cannot be read stays text
-    convert(field, after=0)                the texts that were there before the field was declared, a batch
+    convert(field_id, at=now)              a batch of what was there before the field was declared
 
 Text is kept as a string, a number as a number, a date as "YYYY-MM-DD", yes or no as true or false.
 """
@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F, QuerySet
 
 from .errors import ValueUnreadable
 from .models import CustomField, FieldKind, Profile
@@ -59,12 +60,11 @@ def as_declared(answers: Mapping[str, str]) -> dict[str, Value]:
 
 def read_or_keep(kind: FieldKind, value: Any) -> Any:
     """Return a stored value in the declared kind, if it can be read so, else as it is."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if fits(kind, value) or not isinstance(value, str | int | float):
         return value
-    if kind == FieldKind.NUMBER and not isinstance(value, str):
-        return value
+    text = ("yes" if value else "no") if isinstance(value, bool) else str(value)
     try:
-        return read(kind, str(value))
+        return read(kind, text)
     except ValueUnreadable:
         return value
 
@@ -79,28 +79,53 @@ def read_day(text: str) -> date | None:
         return None
 
 
-def convert(field: CustomField, *, after: int, at: datetime) -> int | None:
-    """Put what people have under a field's name into its kind; return up to which id, None when all are done.
+def fits(kind: FieldKind, value: Any) -> bool:
+    """Say whether a stored value is of a kind."""
+    if isinstance(value, bool):
+        return kind == FieldKind.YES_NO
+    if kind == FieldKind.NUMBER:
+        return isinstance(value, int | float)
+    return isinstance(value, str) and (
+        kind == FieldKind.TEXT or (kind == FieldKind.DATE and read_day(value) is not None)
+    )
 
-    The people after an id, a batch of them, in one short transaction. What cannot be read stays as it is.
+
+def convert(field_id: int, *, at: datetime) -> bool:
+    """Put what a batch of people have under a field's name into its kind; return whether there is more to do.
+
+    One short transaction, which moves the checkpoint of the field by an update that holds only where this one read it:
+    a task that is late, or rung twice, does nothing. What cannot be read stays as it is, and is counted.
     """
-    people = Profile.objects.filter(pk__gt=after).order_by("pk")
-    if not (ids := list(people.values_list("pk", flat=True)[:BATCH])):
-        return None
+    field = CustomField.objects.filter(pk=field_id, converted_upto__isnull=False).first()
+    if field is None:
+        return False
+    people = Profile.objects.filter(pk__gt=field.converted_upto).order_by("pk")
+    ids = list(people.values_list("pk", flat=True)[:BATCH])
+    here = CustomField.objects.filter(pk=field.pk, kind=field.kind, converted_upto=field.converted_upto)
     with transaction.atomic():
-        having = people.filter(pk__lte=ids[-1], attributes__has_key=field.name).select_for_update(no_key=True)
-        changed = []
-        for pk, attributes in having.values_list("pk", "attributes"):
-            known = attributes[field.name]
-            value = read_or_keep(FieldKind(field.kind), known)
-            if type(value) is not type(known) or value != known:
-                changed.append(Profile(pk=pk, attributes={**attributes, field.name: value}, updated_at=at))
-        # An upsert of rows that are there and locked: many times faster than `bulk_update`.
-        Profile.objects.bulk_create(
-            changed, update_conflicts=True, unique_fields=["pk"], update_fields=["attributes", "updated_at"],
-            batch_size=1_000,
-        )  # fmt: skip
-    return ids[-1]
+        if not here.update(converted_upto=ids[-1] if ids else None) or not ids:
+            return False
+        if left := _convert(field, people.filter(pk__lte=ids[-1]), at):
+            CustomField.objects.filter(pk=field.pk).update(unreadable=F("unreadable") + left)
+    return True
+
+
+def _convert(field: CustomField, people: QuerySet[Profile], at: datetime) -> int:
+    """Put what people have into the kind of a field; return how many values cannot be read so. Two queries."""
+    kind, left, changed = FieldKind(field.kind), 0, []
+    having = people.filter(attributes__has_key=field.name).select_for_update(no_key=True)
+    for pk, attributes in having.values_list("pk", "attributes"):
+        known = attributes[field.name]
+        value = read_or_keep(kind, known)
+        left += known not in (None, "") and not fits(kind, value)
+        if type(value) is not type(known) or value != known:
+            changed.append(Profile(pk=pk, attributes={**attributes, field.name: value}, updated_at=at))
+    # An upsert of rows that are there and locked: many times faster than `bulk_update`.
+    Profile.objects.bulk_create(
+        changed, update_conflicts=True, unique_fields=["pk"], update_fields=["attributes", "updated_at"],
+        batch_size=1_000,
+    )  # fmt: skip
+    return left
 
 
 def _number(text: str) -> int | float | None:

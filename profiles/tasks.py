@@ -32,15 +32,20 @@ def blank_visitors() -> None:
 
 
 @shared_task
-def convert_field(field_id: int, after: int = 0) -> None:
+def convert_field(field_id: int) -> None:
     """Put what people have in a field into its kind, for a while; ring again if there is more."""
     until = timezone.now() + settings.TASK_BUDGET
-    field = CustomField.objects.filter(pk=field_id).first()
-    upto: int | None = after
-    while field is not None and upto is not None and timezone.now() < until:
-        upto = custom_fields.convert(field, after=upto, at=timezone.now())
-    if field is not None and upto is not None:
-        convert_field.delay(field_id, upto)
+    while custom_fields.convert(field_id, at=timezone.now()):
+        if timezone.now() >= until:
+            convert_field.delay(field_id)
+            return
+
+
+@shared_task
+def resume_fields() -> None:
+    """Ring for the fields whose ring, or whose worker, was lost."""
+    for field_id in CustomField.objects.filter(converted_upto__isnull=False).values_list("pk", flat=True):
+        convert_field.delay(field_id)
 
 
 @shared_task

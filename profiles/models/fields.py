@@ -25,6 +25,9 @@ class CustomField(models.Model):
     )  # fmt: skip
     label = models.JSONField(_("name"), default=dict, blank=True, validators=[validate_texts])
     kind = models.CharField(_("kind"), max_length=10, choices=FieldKind.choices, default=FieldKind.TEXT)
+    # What people had before is read by the kind, by a task: the last profile that it did, none when there is no more.
+    converted_upto = models.BigIntegerField(null=True, editable=False)
+    unreadable = models.PositiveIntegerField(default=0, editable=False)  # values that it had to leave as they are
 
     class Meta:
         verbose_name = _("own field")

@@ -1,6 +1,5 @@
 """Own fields: what a text is read as, in a file, on a public page, on the page of a person, and once declared."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from profiles.channels import Channel
 from profiles.errors import ValueUnreadable
 from profiles.imports import Sheet, preview, sheet_of
 from profiles.models import AuditEvent, CustomField, FieldKind, Profile
-from profiles.tasks import convert_field
+from profiles.tasks import convert_field, resume_fields
 from tests.factories import ProfileFactory, UserFactory
 from tests.profiles.importing import NOW, import_, import_opt_outs, notes, only, receive
 from tests.profiles.test_profile_page import as_shown, page, save, send
@@ -141,12 +140,16 @@ def _other() -> str:
 # -- declaring ----------------------------------------------------------------------------------------------------
 
 
+def to_convert(kind: FieldKind) -> CustomField:
+    return CustomField.objects.create(name="points", kind=kind, converted_upto=0)
+
+
 @pytest.mark.django_db
 def test_what_was_there_before_a_field_was_declared_is_read_in_batches_and_the_rest_left(monkeypatch):
     monkeypatch.setattr(custom_fields, "BATCH", 2)
     before = [{"points": "12,5"}, {"points": "many", "city": "Lyon"}, {}, {"points": 3}, {"points": "7", "free": "7"}]
     people = [ProfileFactory(attributes=attributes, blacklisted_email=True) for attributes in before]
-    field = CustomField.objects.create(name="points", kind=NUMBER)
+    field = to_convert(NUMBER)
     convert_field(field.pk)
     found = [Profile.objects.get(pk=person.pk) for person in people]
     assert [person.attributes for person in found] == [
@@ -154,18 +157,72 @@ def test_what_was_there_before_a_field_was_declared_is_read_in_batches_and_the_r
     ]  # fmt: skip
     assert [person.search for person in found] == [person.search for person in people]
     assert all(person.blacklisted_email for person in found)
+    field.refresh_from_db()
+    assert (field.converted_upto, field.unreadable) == (None, 1)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("kind", "before", "after", "unreadable"),
+    [
+        (NUMBER, ["1", 2, True, "x", "", None], [1, 2, True, "x", "", None], 2),
+        (TEXT, ["1", 2, True, False, 1.5, ["x"]], ["1", "2", "yes", "no", "1.5", ["x"]], 1),
+        (YES_NO, ["oui", 1, 0, "maybe", True, 2], [True, True, False, "maybe", True, 2], 2),
+        (DATE, ["2024-02-29", "29/02/2024", 20240229], ["2024-02-29", "29/02/2024", 20240229], 2),
+    ],
+)
+def test_what_people_have_is_put_into_the_kind_and_what_is_not_of_it_is_counted(kind, before, after, unreadable):
+    people = [ProfileFactory(attributes={"points": value}) for value in before]
+    field = to_convert(kind)
+    convert_field(field.pk)
+    found = [Profile.objects.get(pk=person.pk).attributes["points"] for person in people]
+    assert [(type(value), value) for value in found] == [(type(value), value) for value in after]
+    field.refresh_from_db()
+    assert field.unreadable == unreadable
+
+
+@pytest.mark.django_db
+def test_a_conversion_goes_on_where_it_was_when_its_worker_was_lost(monkeypatch, settings):
+    settings.CELERY_TASK_ALWAYS_EAGER = True
+    monkeypatch.setattr(custom_fields, "BATCH", 2)
+    people = [ProfileFactory(attributes={"points": "5"}) for _number in range(5)]
+    field = to_convert(NUMBER)
+    assert custom_fields.convert(field.pk, at=NOW)
+    field.refresh_from_db()
+    assert field.converted_upto == people[1].pk
+    resume_fields()
+    assert [Profile.objects.get(pk=person.pk).attributes for person in people] == [{"points": 5}] * 5
+    assert resume_fields.name in [entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()]
+
+
+@pytest.mark.django_db
+def test_a_batch_that_another_task_did_meanwhile_is_not_done_again():
+    ProfileFactory(attributes={"points": "x"})
+    field, other = to_convert(NUMBER), []
+
+    def meanwhile(execute: Any, sql: str, *rest: Any) -> Any:
+        if not other and sql.startswith('SELECT "profiles_profile"."id"'):
+            other.append(None)
+            other[0] = custom_fields.convert(field.pk, at=NOW)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(meanwhile):
+        assert not custom_fields.convert(field.pk, at=NOW)
+    field.refresh_from_db()
+    assert (other, field.unreadable) == ([True], 1)
 
 
 @pytest.mark.django_db
 def test_a_batch_takes_as_many_queries_for_many_people_as_for_few():
-    field = CustomField.objects.create(name="points", kind=NUMBER)
     seen = []
     for _round in range(2):
         for _number in range(3):
             ProfileFactory(attributes={"points": "5"})
+        field = to_convert(NUMBER)
         with CaptureQueriesContext(connection) as queries:
-            custom_fields.convert(field, after=0, at=datetime(2026, 5, 4, tzinfo=UTC))
+            custom_fields.convert(field.pk, at=NOW)
         seen.append(len(queries))
+        field.delete()
         Profile.objects.update(attributes={"points": "5"})
     assert seen[0] == seen[1]
 
@@ -187,7 +244,40 @@ def test_declaring_a_field_is_on_record_and_reads_what_is_there(client, django_c
     assert answer.status_code == 302
     ada.refresh_from_db()
     assert ada.attributes == {"points": 12}
-    assert AuditEvent.objects.get(subject="profiles.CustomField").after["kind"] == "number"
+    assert AuditEvent.objects.get(subject="profiles.CustomField").after == {
+        "id": CustomField.objects.get().pk,
+        "name": "points",
+        "label": {"en": "Points", "fr": "Points"},
+        "kind": "number",
+    }
+
+
+@pytest.mark.django_db
+def test_another_kind_reads_again_and_its_page_says_how_many_values_stay_as_they_were(
+    client, django_capture_on_commit_callbacks, settings
+):
+    settings.CELERY_TASK_ALWAYS_EAGER = True
+    people = [ProfileFactory(attributes={"points": value}) for value in (1, 0, 7)]
+    field = CustomField.objects.create(name="points", kind=NUMBER, label={"en": "Points"})
+    url = reverse("admin:profiles_customfield_change", args=[field.pk])
+    assert "Values from before" not in client.get(url).text
+    with django_capture_on_commit_callbacks(execute=True):
+        client.post(url, {"label_en": "Member", "kind": "yes_no"})
+    assert [Profile.objects.get(pk=person.pk).attributes["points"] for person in people] == [True, False, 7]
+    assert "1 could not be read: it stays as it was" in client.get(url).text
+    assert (
+        "1 could not be read: it stays as it was" in client.get(reverse("admin:profiles_customfield_changelist")).text
+    )
+
+
+@pytest.mark.django_db
+def test_another_label_does_not_touch_a_conversion_that_is_going_on(client):
+    field = CustomField.objects.create(name="points", kind=NUMBER, converted_upto=5, unreadable=3)
+    url = reverse("admin:profiles_customfield_change", args=[field.pk])
+    assert "Being read again" in client.get(url).text
+    client.post(url, {"label_en": "Points", "kind": "number"})
+    field.refresh_from_db()
+    assert (str(field), field.converted_upto, field.unreadable) == ("Points", 5, 3)
 
 
 @pytest.mark.django_db
