@@ -14,7 +14,7 @@ from profiles.addresses import search_text
 from profiles.channels import Channel
 from profiles.consent import Evidence
 from profiles.models import Act, Address, ConsentEvent, ErasedOptOut, Profile, Service, Subscription
-from profiles.sql import hold_erased_opt_outs
+from profiles.sql import bulk_create, hold_erased_opt_outs
 
 from .columns import EXTERNAL_ID, FLAG_COLUMNS, TEXTS
 from .lines import PersonLine
@@ -155,4 +155,4 @@ def _save_addresses(touched: Iterable[Person]) -> None:
         # Out of the way first: (profile, channel, position) is unique at every moment.
         Address.objects.filter(pk__in=[row.pk for row in moved]).update(position=F("position") + ASIDE)
         Address.objects.bulk_create(moved, update_conflicts=True, unique_fields=["pk"], update_fields=["position"])
-    Address.objects.bulk_create(new)
+    bulk_create(new)
