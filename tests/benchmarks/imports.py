@@ -4,7 +4,7 @@ The baseline is what one writes first: for each line of the file, in one transac
 change the profile, its addresses, the subscription and its event. It is also the oracle: on the first lines of the
 file both must leave the same people, addresses, subscriptions and events. It is so slow that it reads these lines only
 and is compared by line. Every run has a database of its own, a copy of the one in which 30 % of the people are already.
-BENCH_PEOPLE is another number of lines at scale 1.
+BENCH_PEOPLE changes the number of lines at scale 1.
 """
 
 import json
