@@ -26,7 +26,7 @@ from profiles import audit, imports
 from profiles.admin_base import BaseAdmin
 from profiles.errors import ImportRefused
 from profiles.formulas import disarmed
-from profiles.models import ImportJob, ImportNote, Service
+from profiles.models import CustomField, ImportJob, ImportNote, Service
 from profiles.ring import ring
 from profiles.tasks import check_import, run_import
 
@@ -141,7 +141,7 @@ class ImportJobAdmin(BaseAdmin):
             "title": _("Import people or opt-outs"),
             "opts": self.opts,
             "form": form,
-            "columns": imports.KNOWN,
+            "columns": [*imports.KNOWN, *CustomField.objects.order_by("name").values_list("name", flat=True)],
             "opt_out_columns": imports.OPT_OUTS.known,
         }
         return TemplateResponse(request, "admin/profiles/importjob/upload.html", context)

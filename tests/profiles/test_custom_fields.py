@@ -337,3 +337,8 @@ def test_who_may_only_look_sees_every_field_and_edits_none():
     client.force_login(viewer)
     shown = client.get(page(ProfileFactory(attributes={"points": 4321, "member": True, "free": "kept"}))).text
     assert "4321" in shown and "Member" in shown and "kept" in shown and "own_points" not in shown
+
+
+@pytest.mark.usefixtures("declared")
+def test_the_page_that_takes_files_names_the_columns_of_declared_fields(client):
+    assert '<span class="c-code">points</span>' in client.get(reverse("admin:profiles_importjob_add")).text
