@@ -4,9 +4,11 @@ The baseline is what one writes first: for each line of the file, in one transac
 change the profile, its addresses, the subscription and its event. It is also the oracle: on the first lines of the
 file both must leave the same people, addresses, subscriptions and events. It is so slow that it reads these lines only
 and is compared by line. Every run has a database of its own, a copy of the one in which 30 % of the people are already.
+BENCH_PEOPLE changes the number of lines at scale 1.
 """
 
 import json
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +30,7 @@ TUNED = {"shared_buffers": "1GB", "work_mem": "16MB", "max_wal_size": "4GB", "ra
 
 def run(*, scale: int, repeat: int, tell: Callable[[str], object]) -> dict[str, Any]:
     """Measure; raise AssertionError unless the importer and the baseline leave the same."""
-    people = PEOPLE * scale
+    people = int(os.environ.get("BENCH_PEOPLE", PEOPLE)) * scale
     with place(tuned=TUNED) as campaign, tempfile.TemporaryDirectory(prefix="campaign-bench-") as folder:
         whole, part = Path(folder) / "people.csv", Path(folder) / "part.csv"
         tell(f"Making a file of {people:,} people, 30 % of them in the database ...")
