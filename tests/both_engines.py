@@ -20,10 +20,7 @@ def main(arguments: Sequence[str]) -> int:
     if (os.cpu_count() or 1) < 2 or INTERACTIVE & set(arguments):
         codes = [subprocess.call(_command(arguments), env=_environment(engine)) for engine in ("sqlite", "postgres")]
         return int(any(codes))
-    print(
-        "Testing on SQLite, which needs nothing (shown at the end), beside PostgreSQL and Valkey from two wheels ...",
-        flush=True,
-    )
+    print("Testing on SQLite (shown at the end), and on PostgreSQL and Valkey from two wheels ...", flush=True)
     with tempfile.TemporaryFile("w+") as kept:
         beside = subprocess.Popen(
             _command(arguments), env=_environment("sqlite"), stdout=kept, stderr=subprocess.STDOUT,
