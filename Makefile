@@ -14,12 +14,9 @@ help:  ## list these commands
 demo: .venv/stamp  ## run everything on this machine, with made-up people; ARGS="--help" tells more
 	@exec .venv/bin/python manage.py demo $(ARGS)
 
-test: .venv-dev/stamp $(if $(CHROMIUM),.venv-dev/browser-stamp)  ## run the tests on SQLite, then on PostgreSQL and Valkey; ARGS goes to pytest
+test: .venv-dev/stamp $(if $(CHROMIUM),.venv-dev/browser-stamp)  ## run the tests on SQLite, and on PostgreSQL and Valkey (from wheels); ARGS goes to pytest
 	@$(if $(CHROMIUM),:,echo "No Chromium on this system: the browser tests are skipped.")
-	@echo "Testing on SQLite, which runs with nothing installed ..."
-	@TEST_ENGINE=sqlite $(DEV)/python -m pytest $(ARGS)
-	@echo "Testing on PostgreSQL and Valkey, which production runs on (throwaway servers from two wheels) ..."
-	@TEST_ENGINE=postgres $(DEV)/python -m pytest $(ARGS)
+	@$(DEV)/python -m tests.both_engines $(ARGS)
 
 lint: .venv-dev/stamp  ## check style, likely mistakes, and which part may import which
 	@$(DEV)/ruff check

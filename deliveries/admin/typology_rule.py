@@ -127,7 +127,17 @@ class TypologyRuleAdmin(BaseAdmin):
     list_select_related = ("typology",)
     change_form_outer_before_template = "admin/deliveries/typology/rule_before.html"
 
+    @admin.display(description=gettext_lazy("what it does"))
+    def in_words(self, rule: TypologyRule) -> str:
+        return rule_words.told([rule])[rule.pk]
+
+    @admin.display(description=gettext_lazy("deliveries"))
+    def limited_to(self, rule: TypologyRule) -> str:
+        return rule_words.limits(rule)
+
     def get_fieldsets(self, request: HttpRequest, obj: TypologyRule | None = None) -> Any:
+        if obj and not self.has_change_permission(request, obj):
+            return ((None, {"fields": ("__str__", "in_words", "limited_to", "active")}),)
         only = {"fields": ("only_channel", "only_service", "only_brand"), "classes": ("collapse",)}
         return (
             (None, {"fields": ("label", *OWN[self._kind(request, obj)], ("active", "place"))}),

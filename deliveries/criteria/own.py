@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import CharField, F, FloatField, Func, Q
-from django.db.models.functions import Left
+from django.db.models.functions import Left, Length
 from django.db.models.lookups import Exact, GreaterThan, GreaterThanOrEqual, In, IsNull, LessThan, LessThanOrEqual
 
 from . import days
 from .values import Kind, Operator
 
 Op = Operator
+FIRST, LAST = "1000-01-01", "9999-12-31"
 OPERATORS: dict[Kind, tuple[Operator, ...]] = {
     Kind.TEXT: (Op.IS, Op.IN, Op.NOT_IN, Op.STARTS, Op.IS_SET, Op.NOT_SET),
     Kind.NUMBER: (Op.EQ, Op.LTE, Op.GTE, Op.BETWEEN, Op.IS_SET, Op.NOT_SET),
@@ -89,6 +90,9 @@ def condition(name: str, kind: Kind, operator: Operator, value: Any, at: datetim
     known = Q(IsNull(found, False))
     if kind == Kind.TEXT:
         known &= ~Q(Exact(found, ""))
+    if kind == Kind.DATE:
+        # A text kept from before the field was declared may be no date.
+        known &= Q(Exact(Length(found), 10)) & Q(GreaterThanOrEqual(found, FIRST)) & Q(LessThanOrEqual(found, LAST))
     if operator in (Op.IS_SET, Op.NOT_SET):
         return known if operator == Op.IS_SET else ~known
     if operator == Op.NOT_IN:

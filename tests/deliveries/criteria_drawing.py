@@ -24,7 +24,7 @@ KNOWN = st.fixed_dictionaries(
             optional={
                 "city": st.sampled_from(["Lyon", "lyon", "Lille", "", 5, None]),
                 "points": st.sampled_from([0, 3, 3.5, -2, "3", True, None]),
-                "met-on": st.sampled_from(["2026-11-20", "2026-11-27", "2020-01-01", "soon"]),
+                "met-on": st.sampled_from(["2026-11-20", "2026-11-27", "2020-01-01", "soon", "next month"]),
                 "member": st.sampled_from([True, False, "true", 1]),
             },
         ),

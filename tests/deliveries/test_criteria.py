@@ -134,3 +134,16 @@ def test_criteria_read_as_a_sentence_in_both_languages() -> None:
         told = criteria.describe(stored)
     assert "«\u00a0Le journal du jardin\u00a0»" in told
     assert "Pays\u00a0: parmi France, Belgique et (" in told
+
+
+@pytest.mark.parametrize("text", ["soon", "next month", "", "2026"])
+@pytest.mark.parametrize(
+    ("operator", "value"),
+    [("since", "2026-01-01"), ("before", "2026-12-31"), ("last_days", 90), ("is_set", None)],
+)
+def test_a_text_that_is_no_date_counts_as_not_known(text: str, operator: str, value: Any) -> None:
+    CustomField.objects.create(name="met", kind="date")
+    person = ProfileFactory.create(attributes={"met": text})
+    stored = {"field": "attributes.met", "op": operator, "value": value}
+    assert meant(stored) == set()
+    assert meant({"not": stored}) == {person.pk}

@@ -246,7 +246,11 @@ def test_a_viewer_reads_and_changes_nothing(rules: Typology) -> None:
     html = viewer.get(page(rules)).content.decode()
     assert "Minors" in html
     assert 'name="to"' not in html
-    assert viewer.get(rule_url(rule)).status_code == 200
+    assert "Leaves out: Age in years is at most 15" in viewer.get(rule_url(rule)).content.decode()
+    pressure = rules.rules.create(kind=RuleKind.FATIGUE, label="Calm", most=3, hours=36, channels=[1])
+    check = rules.rules.create(kind=RuleKind.CONTROL, code="alt_text", severity="error")
+    assert "At most 3 messages in 36 hours before and after." in viewer.get(rule_url(pressure)).content.decode()
+    assert "Pictures have a text instead: Error" in viewer.get(rule_url(check)).content.decode()
     assert viewer.post(rule_url(rule), filtering()).status_code == 403
     assert viewer.get(add_url(rules, RuleKind.FILTERING)).status_code == 403
     for name in ("move", "usual", "archive", "reopen"):
