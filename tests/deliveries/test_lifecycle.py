@@ -4,6 +4,7 @@ from itertools import product
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from deliveries import analysis, lifecycle, retention
@@ -130,5 +131,6 @@ def test_each_range_takes_the_same_number_of_queries(settings: Any, django_asser
     run = analysis.start(delivery, at=timezone.now())
     assert analysis._take(run, at=timezone.now())
     assert analysis.prepare(run)
-    with django_assert_num_queries(6):  # savepoint, checkpoint, rows, counts, leases, release
+    joins = connection.vendor == "postgresql"  # how it is to join tables
+    with django_assert_num_queries(6 + joins):  # savepoint, checkpoint, rows, counts, leases, release
         assert analysis.write_range(run)
