@@ -24,7 +24,12 @@ WORDS = 160
 
 
 class AudienceForm(CriteriaForm):
-    criteria = CriteriaField(label=gettext_lazy("People"))
+    criteria = CriteriaField(
+        label=gettext_lazy("People"),
+        empty_refused=gettext_lazy(
+            "Add a condition: without one, this audience is everybody. A delivery can be for everybody without it."
+        ),
+    )
 
     class Meta:
         model = Audience

@@ -91,7 +91,8 @@ class CriteriaField(forms.Field):
         except CriteriaRefused as error:
             self.widget.refused = error
             raise ValidationError(str(error), code="criteria") from error
-        if self.empty_refused and criteria.is_everybody(criteria.read(found)):
+        posted = value is not None  # a form without the builder leaves the criteria as they are
+        if posted and self.empty_refused and criteria.is_everybody(criteria.read(found)):
             raise ValidationError(self.empty_refused, code="empty")
         return found
 

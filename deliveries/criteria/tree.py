@@ -101,8 +101,22 @@ def condition(node: Node, *, at: datetime, within: IdRange | None = None) -> Q:
 
 
 def is_everybody(node: Node) -> bool:
-    """Say whether a tree leaves nobody out because it says nothing."""
-    return isinstance(node, All) and not node.nodes
+    """Say whether a tree means everybody whatever is known of them, as one without conditions does."""
+    return _constant(node) is True
+
+
+def _constant(node: Node) -> bool | None:
+    """Return what a tree says of everybody alike; None when that depends on the person."""
+    if isinstance(node, Condition):
+        return None
+    if isinstance(node, Not):
+        inner = _constant(node.node)
+        return None if inner is None else not inner
+    decisive = isinstance(node, Any)  # one part that is so decides
+    parts = [_constant(one) for one in node.nodes]
+    if decisive in parts:
+        return decisive
+    return None if None in parts else not decisive
 
 
 def meets(node: Node, profile: int, *, at: datetime) -> bool:

@@ -24,6 +24,21 @@ def meets(stored: dict[str, Any], person: Profile, at: datetime) -> bool:
     return _compare(stored["field"], stored["op"], stored["value"], person, at)
 
 
+def constant(stored: dict[str, Any]) -> bool | None:
+    """Say what stored criteria say of everybody alike: true or false; None when it depends on the person."""
+    if not stored:
+        return True
+    if "not" in stored:
+        return {True: False, False: True, None: None}[constant(stored["not"])]
+    if "all" in stored:
+        parts = [constant(one) for one in stored["all"]]
+        return False if False in parts else None if None in parts else True
+    if "any" in stored:
+        parts = [constant(one) for one in stored["any"]]
+        return True if True in parts else None if None in parts else False
+    return None
+
+
 def _compare(field: str, op: str, value: Any, person: Profile, at: datetime) -> bool:
     if op in ("not_in", "not_set", "not_last_days"):
         opposite = {"not_in": "in", "not_set": "is_set", "not_last_days": "last_days"}[op]

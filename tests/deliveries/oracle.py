@@ -92,7 +92,7 @@ def _independent(person: Profile, address: Address | None, delivery: Delivery, a
                 reasons.add(Reason.ENCODING)
     if marketing:
         for one in rules(delivery, "filtering"):
-            if one.criteria not in ({}, {"all": []}) and criteria_oracle.meets(one.criteria, person, at):
+            if criteria_oracle.constant(one.criteria) is not True and criteria_oracle.meets(one.criteria, person, at):
                 reasons.add(Reason.FILTERING_RULE)
                 rule = rule or one.pk
     reason = min(reasons, default=Reason.NONE)

@@ -357,3 +357,11 @@ def test_a_viewer_reads_and_changes_nothing() -> None:
 
 def test_rows_are_told_from_what_is_no_criteria_at_all() -> None:
     assert list(of_stored({"all": [3, {"any": "x"}]}).rows()) == [Row(), Row()]
+
+
+@pytest.mark.parametrize("rows", [{}, {"1": "all"}])
+def test_an_audience_that_says_nothing_is_refused_for_it_would_be_everybody(client: Client, rows: Any) -> None:
+    answer = client.post(reverse(ADD), posted(rows))
+    assert answer.status_code == 200
+    assert not Audience.objects.exists()
+    assert "condition" in answer.content.decode()

@@ -147,3 +147,19 @@ def test_a_text_that_is_no_date_counts_as_not_known(text: str, operator: str, va
     stored = {"field": "attributes.met", "op": operator, "value": value}
     assert meant(stored) == set()
     assert meant({"not": stored}) == {person.pk}
+
+
+COND = {"field": "country", "op": "in", "value": ["FR"]}
+
+
+@pytest.mark.parametrize(
+    ("stored", "everybody"),
+    [
+        ({}, True), ({"all": []}, True), ({"any": []}, False), ({"not": {"any": []}}, True), (COND, False),
+        ({"all": [{"all": []}]}, True), ({"all": [COND, {"all": []}]}, False), ({"any": [COND, {"all": []}]}, True),
+        ({"not": {"all": [COND, {"any": []}]}}, True), ({"not": COND}, False),
+    ],
+)  # fmt: skip
+def test_criteria_that_say_nothing_are_known_however_they_are_nested(stored: Any, everybody: bool) -> None:
+    assert criteria.is_everybody(criteria.read(stored)) is everybody
+    assert (oracle.constant(stored) is True) is everybody
