@@ -54,7 +54,9 @@ class CriteriaWidget(forms.Widget):
     def value_omitted_from_data(self, data: Any, files: Any, name: str) -> bool:
         return f"{name}--how" not in data
 
-    def value_from_datadict(self, data: Any, files: Any, name: str) -> Group:
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> Group | None:
+        if self.value_omitted_from_data(data, files, name):
+            return None
         rows, self.at_place = of_posted(data, name)
         self.counting = Pressed.of(data, name) == Pressed("count", "")
         return rows
@@ -97,6 +99,8 @@ class CriteriaField(forms.Field):
         return found
 
     def has_changed(self, initial: Any, data: Any) -> bool:
+        if data is None:
+            return False
         before, after = initial or {}, data
         if isinstance(data, Group):
             known = criteria.fields()
