@@ -34,7 +34,7 @@ class Filtering:
 
 @dataclass(frozen=True, slots=True)
 class Fatigue:
-    """A rule that leaves out whoever gets `most` messages or more of these runs.
+    """A rule that leaves out whoever gets `most` messages or more of these runs, which are those of one window.
 
     Where `field` names an own field, the number that it holds counts instead, for people who have one.
     """
@@ -121,14 +121,16 @@ def outdated(run: AnalysisRun, delivery: Delivery, *, at: datetime) -> bool:
     if not run.plan:
         return True
     then, now = Plan.of(run), make(delivery, at=at)
-    counted = {one.rule: set(one.runs) for one in then.fatigue}
-    if any(not set(one.runs) <= counted.get(one.rule, set()) for one in now.fatigue):
+    counted: dict[int, set[int]] = {}
+    for one in then.fatigue:
+        counted.setdefault(one.rule, set()).update(one.runs)
+    if any(not counted.get(one.rule, set()).issuperset(one.runs) for one in now.fatigue):
         return True
     return _compared(then) != _compared(now)
 
 
 def _compared(plan: Plan) -> Mapping[str, Any]:
-    fatigue = [(one.rule, one.most, one.field) for one in plan.fatigue]
+    fatigue = {(one.rule, one.most, one.field) for one in plan.fatigue}
     filtering = [(one.rule, one.criteria) for one in plan.filtering]
     return {"criteria": plan.criteria, "target": plan.target, "filtering": filtering, "fatigue": fatigue}
 
@@ -142,24 +144,34 @@ def _filtering(delivery: Delivery) -> tuple[Filtering, ...]:
 
 
 def _fatigue(delivery: Delivery, at: datetime) -> tuple[Fatigue, ...]:
-    contact = delivery.scheduled_at or at
-    return tuple(
-        Fatigue(
-            rule.pk, rule.label, rule.most or 0, rule.most_field.name if rule.most_field else "",
-            _runs_around(delivery, contact, timedelta(hours=rule.hours or 0), rule.channels),
-        )
-        for rule in rules_of(delivery, RuleKind.FATIGUE)
-    )  # fmt: skip
+    """Return the rules of contact pressure; one of them stands there once for each of its windows."""
+    contact, found = delivery.scheduled_at or at, []
+    for rule in rules_of(delivery, RuleKind.FATIGUE):
+        field = rule.most_field.name if rule.most_field else ""
+        for runs in _windows(delivery, contact, timedelta(hours=rule.hours or 0), rule.channels):
+            found.append(Fatigue(rule.pk, rule.label, rule.most or 0, field, runs))
+    return tuple(found)
 
 
-def _runs_around(delivery: Delivery, contact: datetime, window: timedelta, channels: list[int]) -> tuple[int, ...]:
-    """Return the runs of other marketing deliveries that reach people that long before or after the contact date.
+def _windows(delivery: Delivery, contact: datetime, span: timedelta, channels: list[int]) -> list[tuple[int, ...]]:
+    """Return the runs of each window of a certain length that holds the contact date; never none.
 
-    A delivery reaches people at the date for which it is scheduled, else when its sending began.
+    Of other marketing deliveries. One reaches people at the date for which it is scheduled, else when its sending
+    began. A window that begins at such a date, or at the contact date, holds all that any other could; one whose runs
+    another has as well is left out.
     """
-    span = (contact - window, contact + window)
-    around = Q(state=State.SCHEDULED, scheduled_at__range=span) | Q(state__in=_UNDER_WAY, started_at__range=span)
+    near = (contact - span, contact + span)
+    around = Q(state=State.SCHEDULED, scheduled_at__range=near) | Q(state__in=_UNDER_WAY, started_at__range=near)
     others = Delivery.objects.filter(around, message_class=MessageClass.MARKETING).exclude(pk=delivery.pk)
     if channels:
         others = others.filter(channel__in=channels)
-    return tuple(others.order_by("pk").values_list("current_run", flat=True))
+    rows = others.order_by("pk").values_list("current_run", "state", "scheduled_at", "started_at")
+    dated = [
+        (run, date)
+        for run, state, scheduled, started in rows
+        if run and (date := scheduled if state == State.SCHEDULED else started)
+    ]
+    starts = [contact, *(date for _run, date in dated if date <= contact)]
+    windows = {frozenset(run for run, date in dated if start <= date <= start + span) for start in starts}
+    widest = [tuple(sorted(one)) for one in windows if not any(one < other for other in windows)]
+    return sorted(widest)

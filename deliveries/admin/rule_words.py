@@ -60,10 +60,12 @@ def _pressure(rule: TypologyRule) -> str:
     most = rule.most or 0
     words = {"most": most, "span": span(rule.hours or 0), "field": rule.most_field}
     if rule.most_field:
-        return _("At most as many messages as “%(field)s” says, else %(most)s, in %(span)s before and after.") % words
+        return (
+            _("At most as many messages as “%(field)s” says, else %(most)s, in any %(span)s, sent or to come.") % words
+        )
     told = ngettext(
-        "At most %(most)s message in %(span)s before and after.",
-        "At most %(most)s messages in %(span)s before and after.",
+        "At most %(most)s message in any %(span)s, sent or to come.",
+        "At most %(most)s messages in any %(span)s, sent or to come.",
         most,
     )
     return told % words

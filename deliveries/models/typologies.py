@@ -59,8 +59,8 @@ class TypologyRule(models.Model):
     """One rule of a set. Rules of a kind are tried in the order of `place`; the first that applies is named.
 
     filtering: whoever meets `criteria` is left out.
-    fatigue: whoever gets `most` messages or more (or as many as `most_field` says) within `hours` before and after
-    the contact date is left out; messages of `channels` count (of all channels when empty).
+    fatigue: whoever already gets `most` messages (or as many as `most_field` says) within any `hours` that hold the
+    contact date is left out; messages of `channels` count (of all channels when empty).
     control: `code` is that of a check of `deliveries.control`, which becomes as severe as `severity` says.
     """
 

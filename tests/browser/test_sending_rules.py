@@ -52,7 +52,7 @@ def test_a_pressure_rule_is_added_by_pointing(page: Any, live_server: Any, langu
     assert (rule.kind, rule.most, rule.hours, rule.channels) == (RuleKind.FATIGUE, 2, 14 * 24, [1])
     assert rule.active
     with override(language):
-        one, many = (f"At most %(most)s message{s} in %(span)s before and after." for s in ("", "s"))
+        one, many = (f"At most %(most)s message{s} in any %(span)s, sent or to come." for s in ("", "s"))
         told = ngettext(one, many, 2)
     assert told.partition("%")[0].strip() in page.locator(".c-rule").inner_text()
     nothing_is_in_the_way(page)

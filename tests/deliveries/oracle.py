@@ -115,24 +115,19 @@ def _among_survivors(person: Profile, address: Address, delivery: Delivery, at: 
 
 
 def _got(person: Profile, rule: TypologyRule, delivery: Delivery, at: datetime) -> int:
-    contact, window, number = delivery.scheduled_at or at, timedelta(hours=rule.hours), 0
+    """Return the most messages that any window of the rule holds, of those that hold the contact date."""
+    contact, window = delivery.scheduled_at or at, timedelta(hours=rule.hours)
+    dates: list[datetime] = []
     for other in Delivery.objects.exclude(pk=delivery.pk).filter(message_class=MessageClass.MARKETING):
         date = other.scheduled_at if other.state == State.SCHEDULED else other.started_at
-        planned = other.state == State.SCHEDULED or other.state in (
-            "sending",
-            "paused",
-            "stopping",
-            "stopped",
-            "finished",
-        )
-        near = date is not None and contact - window <= date <= contact + window
-        if planned and near and (not rule.channels or other.channel in rule.channels):
+        planned = other.state in ("scheduled", "sending", "paused", "stopping", "stopped", "finished")
+        if planned and date is not None and (not rule.channels or other.channel in rule.channels):
+            counted = ("PENDING", "HANDING_OFF", "RETRY", "SENT", "IN_DOUBT")
             rows = DeliveryLog.objects.filter(run=other.current_run, profile=person)
-            number += sum(
-                row.status in (LogStatus.PENDING, LogStatus.HANDING_OFF, LogStatus.RETRY, LogStatus.SENT,
-                               LogStatus.IN_DOUBT) for row in rows
-            )  # fmt: skip
-    return number
+            dates += [date for row in rows if LogStatus(row.status).name in counted]
+    starts = [start for date in (*dates, contact) for start in (date, date - window)]
+    holding = [start for start in starts if start <= contact <= start + window]
+    return max(sum(start <= date <= start + window for date in dates) for start in holding)
 
 
 def rules(delivery: Delivery, kind: str) -> list[TypologyRule]:

@@ -81,6 +81,17 @@ def test_pressure_looks_around_the_date_for_which_a_delivery_is_scheduled() -> N
     assert analysed(typology=pressure(), scheduled_at=soon) == {(person.pk, 1): Reason.NONE}
 
 
+@pytest.mark.parametrize(("days", "left_out"), [([-6, 6], False), ([-3, 4], True), ([-6, -1, 6], True), ([1, 7], True)])
+def test_any_window_that_holds_the_date_may_be_full_and_no_two_are_added_up(days: list[int], left_out: bool) -> None:
+    """Six days ago and in six days, seven days hold one of the two messages only."""
+    person = ProfileFactory.create()
+    for day in days:
+        state = State.SCHEDULED if day > 0 else State.FINISHED
+        wrote_to(person, when=timedelta(days=day, minutes=-day), state=state, status=LogStatus.PENDING)
+    wanted = Reason.FATIGUE_RULE if left_out else Reason.NONE
+    assert analysed(typology=pressure(most=2)) == {(person.pk, 1): wanted}
+
+
 def test_pressure_counts_only_marketing_and_only_its_channels() -> None:
     person = ProfileFactory.create()
     wrote_to(person, message_class=MessageClass.TRANSACTIONAL)

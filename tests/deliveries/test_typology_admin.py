@@ -170,7 +170,7 @@ def test_the_rules_of_a_set_are_told_in_words_and_in_order(client: Client, rules
     for words in (
         "People who opted out and addresses not in use are always left out; no rule can change that.",
         "Leaves out: Age in years is at most 15",
-        "At most 3 messages in 7 days before and after. Counted: Email, SMS.",
+        "At most 3 messages in any 7 days, sent or to come. Counted: Email, SMS.",
         "Pictures have a text instead: Error: the delivery cannot be sent",
         "Only: Email", "Only: Garden news", "Not active", "All deliveries",
     ):  # fmt: skip
@@ -183,7 +183,7 @@ def test_pressure_by_an_own_field_is_told_with_it() -> None:
     rule = TypologyRule(pk=1, kind=RuleKind.FATIGUE, most=1, hours=5, most_field=field)
     with override("en"):
         assert rule_words.told([rule])[1] == (
-            "At most as many messages as “Wanted mails” says, else 1, in 5 hours before and after. "
+            "At most as many messages as “Wanted mails” says, else 1, in any 5 hours, sent or to come. "
             "Messages of every channel count."
         )
 
@@ -249,7 +249,7 @@ def test_a_viewer_reads_and_changes_nothing(rules: Typology) -> None:
     assert "Leaves out: Age in years is at most 15" in viewer.get(rule_url(rule)).content.decode()
     pressure = rules.rules.create(kind=RuleKind.FATIGUE, label="Calm", most=3, hours=36, channels=[1])
     check = rules.rules.create(kind=RuleKind.CONTROL, code="alt_text", severity="error")
-    assert "At most 3 messages in 36 hours before and after." in viewer.get(rule_url(pressure)).content.decode()
+    assert "At most 3 messages in any 36 hours, sent or to come." in viewer.get(rule_url(pressure)).content.decode()
     assert "Pictures have a text instead: Error" in viewer.get(rule_url(check)).content.decode()
     assert viewer.post(rule_url(rule), filtering()).status_code == 403
     assert viewer.get(add_url(rules, RuleKind.FILTERING)).status_code == 403
