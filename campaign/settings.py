@@ -106,8 +106,6 @@ else:
 CACHES = {"default": env.cache("CACHE_URL", default="dbcache://campaign_cache?max_entries=10000")}
 # Django's cache in a database keeps a count for this long after it last moved, whatever it was begun with.
 CACHES["default"].setdefault("TIMEOUT", timedelta(days=2).total_seconds())
-# Django's cache in a database keeps a count for this long after it last moved, whatever it was begun with.
-CACHES["default"].setdefault("TIMEOUT", timedelta(days=2).total_seconds())
 if CACHES["default"]["BACKEND"].endswith("RedisCache"):
     # A cache that hangs must not hold up public pages: they do without it.
     CACHES["default"]["OPTIONS"] = {

@@ -15,6 +15,7 @@ import secrets
 from typing import Any
 from urllib.parse import urlencode
 
+from django.contrib import admin
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.options import IncorrectLookupParameters
@@ -23,6 +24,8 @@ from django.core.paginator import Page, Paginator
 from django.db.models import JSONField, QuerySet, URLField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
@@ -128,6 +131,26 @@ class KeysetChangeList(ChangeList):
 
     def _url(self, name: str, value: int) -> str:
         return "?" + urlencode(sorted({**self.filter_params, name: value}.items()), doseq=True)
+
+
+class ArchivedFilter(admin.SimpleListFilter):
+    """Hides what is archived unless it is asked for."""
+
+    title = gettext_lazy("archived")
+    parameter_name = "archived"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", _("Archived only")), ("all", _("All"))]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        if self.value() == "yes":
+            return queryset.exclude(archived_at=None)
+        return queryset if self.value() == "all" else queryset.filter(archived_at=None)
+
+    def choices(self, changelist: Any) -> Any:
+        """Call the choice that is made by default by what it shows."""
+        for number, choice in enumerate(super().choices(changelist)):
+            yield choice if number else {**choice, "display": _("Open only")}
 
 
 class BaseAdmin(ModelAdmin):

@@ -1,28 +1,29 @@
-"""Services that are over: nobody can subscribe any more, and people can still leave.
+"""What is over and still has to be known: archived, it is offered nowhere, and stays for all that mentions it.
 
 archive(service, at=...)    False when it was archived already
 reopen(service)             False when it was open
 
-Subscriptions stay as they are, and so do the links of messages already sent: an archived service is only offered
-nowhere. So opening it again gives back what there was.
+Of anything with `archived_at`. Subscriptions to an archived service stay as they are, and so do the links of messages
+already sent; deliveries keep an archived audience, list or set of rules. So opening again gives back what there was.
 """
 
 from datetime import datetime
+from typing import Any
 
-from .models import Service
+
+def archive(thing: Any, *, at: datetime) -> bool:
+    """Offer it nowhere from now on."""
+    return _mark(thing, at)
 
 
-def archive(service: Service, *, at: datetime) -> bool:
-    """Offer a service nowhere from now on."""
-    changed = Service.objects.filter(pk=service.pk, archived_at=None).update(archived_at=at)
+def reopen(thing: Any) -> bool:
+    """Offer it again."""
+    return _mark(thing, None)
+
+
+def _mark(thing: Any, at: datetime | None) -> bool:
+    rows = type(thing)._default_manager.filter(pk=thing.pk, archived_at__isnull=at is not None)
+    changed = bool(rows.update(archived_at=at))
     if changed:
-        service.archived_at = at
-    return bool(changed)
-
-
-def reopen(service: Service) -> bool:
-    """Offer an archived service again."""
-    changed = Service.objects.filter(pk=service.pk, archived_at__isnull=False).update(archived_at=None)
-    if changed:
-        service.archived_at = None
-    return bool(changed)
+        thing.archived_at = at
+    return changed

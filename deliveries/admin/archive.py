@@ -6,7 +6,7 @@ class AudienceAdmin(ArchivableAdmin):
 
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -15,36 +15,15 @@ from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from deliveries.models import Delivery, State
-from profiles import audit
-from profiles.admin_base import BaseAdmin
+from profiles import archiving, audit
+from profiles.admin_base import ArchivedFilter, BaseAdmin
 
 SHOWN = 10
 # What these were analysed with must still be so when they are sent.
 ANALYSED = (State.ANALYSED, State.SCHEDULED, State.SENDING, State.PAUSED)
-
-
-class ArchivedFilter(admin.SimpleListFilter):
-    """Hides what is archived unless it is asked for."""
-
-    title = gettext_lazy("archived")
-    parameter_name = "archived"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", _("Archived only")), ("all", _("All"))]
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        if self.value() == "yes":
-            return queryset.exclude(archived_at=None)
-        return queryset if self.value() == "all" else queryset.filter(archived_at=None)
-
-    def choices(self, changelist: Any) -> Any:
-        """Call the choice that is made by default by what it shows."""
-        for number, choice in enumerate(super().choices(changelist)):
-            yield choice if number else {**choice, "display": _("Open only")}
 
 
 class ArchivableAdmin(BaseAdmin):
@@ -119,8 +98,7 @@ class ArchivableAdmin(BaseAdmin):
         """Archive or reopen, and note it; say whether that changed anything."""
         at, before = timezone.now(), obj.archived_at
         with transaction.atomic():
-            rows = self.model._default_manager.filter(pk=obj.pk, archived_at__isnull=archived)
-            if not rows.update(archived_at=at if archived else None):
+            if not (archiving.archive(obj, at=at) if archived else archiving.reopen(obj)):
                 return False
             audit.record(
                 audit.Action.ARCHIVED if archived else audit.Action.REOPENED, request.user, obj, at=at,

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy
 from unfold.decorators import display
 
 from profiles import archiving, audit, own_words
-from profiles.admin_base import BaseAdmin
+from profiles.admin_base import ArchivedFilter, BaseAdmin
 from profiles.channels import Channel
 from profiles.models import Confirmation, Service
 
@@ -42,26 +42,6 @@ class ServiceForm(forms.ModelForm):
                 # The messages are mails: a service on another channel has none, and says nothing that it does not do.
                 found[choice] = Confirmation.NONE
         return found
-
-
-class ArchivedFilter(admin.SimpleListFilter):
-    """Hides what is archived unless it is asked for."""
-
-    title = gettext_lazy("archived")
-    parameter_name = "archived"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", _("Archived only")), ("all", _("All services"))]
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        if self.value() == "yes":
-            return queryset.exclude(archived_at=None)
-        return queryset if self.value() == "all" else queryset.filter(archived_at=None)
-
-    def choices(self, changelist: Any) -> Any:
-        """Call the choice that is made by default by what it shows."""
-        for number, choice in enumerate(super().choices(changelist)):
-            yield choice if number else {**choice, "display": _("Open only")}
 
 
 @admin.register(Service)
