@@ -161,6 +161,10 @@ vars().update(env.email_url("EMAIL_URL", default="smtp://127.0.0.1:1025"))
 EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=30)
 # Whether the mail server carries addresses with other letters than ASCII (RFC 6531); if not, they are left out.
 EMAIL_SMTPUTF8 = env.bool("EMAIL_SMTPUTF8", default=True)
+# The domain whose mail comes back to us: bounces then go to a signed address of it. Empty: to the brand's address.
+BOUNCE_DOMAIN = env.str("BOUNCE_DOMAIN", default="")
+# "domain:selector:file of a private key", to sign messages here (DKIM); by default the mail server does it.
+DKIM_KEYS = env.list("DKIM_KEYS", default=[])
 # Where mail programs may send "unsubscribe me" messages; `manage.py receive_mail` reads it (docs/inbound-mail.md).
 UNSUBSCRIBE_MAILBOX = env.str("UNSUBSCRIBE_MAILBOX", default="")
 
@@ -169,6 +173,19 @@ ANALYSIS_RANGE = env.int("ANALYSIS_RANGE", default=25_000)  # profile ids per tr
 SMALL_TARGET = env.int("SMALL_TARGET", default=20_000)  # up to so many people, an analysis starts from them
 LEASE_SIZE = env.int("LEASE_SIZE", default=1_000)  # log rows in one lease of the sending engine
 LEASE_TIME = timedelta(seconds=env.int("LEASE_SECONDS", default=120))  # must exceed EMAIL_TIMEOUT
+# Connections of one task to the mail server, each with its own to the database. SQLite has one writer at a time.
+SENDING_CONNECTIONS = env.int("SENDING_CONNECTIONS", default=1 if "sqlite" in DATABASES["default"]["ENGINE"] else 4)
+# Messages checked and claimed together. 1: each right before it leaves. More is faster, and so many may still reach
+# somebody who opts out meanwhile, or be in doubt when a worker is killed; never longer than a second after the check.
+HAND_OFF_GROUP = env.int("HAND_OFF_GROUP", default=1)
+# A delivery pauses by itself: when so many percent of at least so many messages went to addresses that do not exist;
+# when so many percent of at least so many were reported as spam; when so many refusals were about us.
+PAUSE_HARD_PERCENT = env.float("PAUSE_HARD_PERCENT", default=5.0)
+PAUSE_HARD_AFTER = env.int("PAUSE_HARD_AFTER", default=200)
+ALERT_COMPLAINT_PERCENT = env.float("ALERT_COMPLAINT_PERCENT", default=0.1)
+PAUSE_COMPLAINT_PERCENT = env.float("PAUSE_COMPLAINT_PERCENT", default=0.3)
+PAUSE_COMPLAINTS_AFTER = env.int("PAUSE_COMPLAINTS_AFTER", default=1_000)
+PAUSE_REFUSALS = env.int("PAUSE_REFUSALS", default=10)
 LOG_DAYS = env.int("LOG_DAYS", default=0)  # what became of each message of a delivery is kept this long; 0: for good
 TASK_BUDGET = timedelta(seconds=env.int("TASK_BUDGET_SECONDS", default=60))  # a task rings again after this long
 IMPORT_BATCH = env.int("IMPORT_BATCH", default=2_000)  # lines per transaction of an import, at most 5,000

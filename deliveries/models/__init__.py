@@ -11,6 +11,7 @@ from .delivery import (
     State,
     Target,
 )
+from .domains import DomainSlot, MailDomain
 from .outcomes import LogStatus, Reason
 from .proofs import Proof, ProofRecipient
 from .runs import (
@@ -19,6 +20,7 @@ from .runs import (
     DeliveryLog,
     ExceptionKind,
     Lease,
+    RunDomain,
     RunReason,
     RunRule,
     SendingMinute,
@@ -36,11 +38,13 @@ __all__ = [
     "DeliveryException",
     "DeliveryLog",
     "DeliveryQuerySet",
+    "DomainSlot",
     "ExceptionKind",
     "InDoubtPolicy",
     "Lease",
     "ListMember",
     "LogStatus",
+    "MailDomain",
     "MessageClass",
     "PeopleList",
     "Proof",
@@ -48,6 +52,7 @@ __all__ = [
     "Reason",
     "RuleKind",
     "RuleSeverity",
+    "RunDomain",
     "RunReason",
     "RunRule",
     "SendingMinute",

@@ -129,6 +129,8 @@ class Delivery(models.Model):
     finished_at = models.DateTimeField(_("finished"), null=True, editable=False)
     archived_at = models.DateTimeField(null=True, editable=False)
     error = models.CharField(max_length=500, blank=True, editable=False)
+    # What somebody had seen when they went on after a pause: {"handed_over", "hard", "complaints", "blocked"}.
+    tolerated = models.JSONField(default=dict, blank=True, editable=False)
 
     objects = DeliveryQuerySet.as_manager()
 

@@ -42,6 +42,9 @@ class AnalysisRun(models.Model):
     limit_upto = models.BigIntegerField(default=0)
     targeted = models.PositiveBigIntegerField(default=0)
     finished_at = models.DateTimeField(null=True)
+    # Reported after the message was accepted: marks on rows that stay sent.
+    complaints = models.PositiveIntegerField(default=0, db_default=0)
+    bounces = models.PositiveIntegerField(default=0, db_default=0)
     purged_at = models.DateTimeField(null=True)  # its log rows are deleted; its counters stay
     error = models.CharField(max_length=500, blank=True)
 
@@ -144,6 +147,8 @@ class Lease(models.Model):
     sent_ms = models.PositiveBigIntegerField(default=0, db_default=0)
     failed_ms = models.PositiveBigIntegerField(default=0, db_default=0)
     failed_tries = models.PositiveIntegerField(default=0, db_default=0)
+    # Of the failed ones, those whose address or domain does not exist.
+    hard = models.PositiveIntegerField(default=0, db_default=0)
     owner = models.CharField(max_length=40, blank=True)
     expires_at = models.DateTimeField(null=True)
     not_before = models.DateTimeField(null=True)  # the earliest moment of its next retry
@@ -186,6 +191,26 @@ class SendingMinute(models.Model):
 
     def __str__(self) -> str:
         return f"{self.run_id}: {self.at}"
+
+
+class RunDomain(models.Model):
+    """What the mail domain of some addresses of a run answered. Added to when a worker gives a lease back."""
+
+    run = models.ForeignKey(AnalysisRun, models.CASCADE, related_name="domains")
+    domain = models.CharField(max_length=253)
+    sent = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+    deferred = models.PositiveIntegerField(default=0)  # answers that ask to try again later
+    blocked = models.PositiveIntegerField(default=0)  # refusals of who we are or what we send
+    trouble = models.PositiveIntegerField(default=0)  # all but sent, to list the worst first
+    answer = models.CharField(max_length=255, blank=True)  # the last one that was not a yes
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "domain"], name="run_domain_once")]
+        indexes = [models.Index(fields=["run", "-trouble"], name="run_domain_worst")]
+
+    def __str__(self) -> str:
+        return f"{self.run_id}: {self.domain}"
 
 
 class DeliveryLog(models.Model):

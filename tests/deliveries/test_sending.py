@@ -10,6 +10,7 @@ from django.utils import timezone
 from deliveries import analysis, gate, lifecycle, reports, sending
 from deliveries.errors import ChannelNotSent, MoveRefused, NotReady
 from deliveries.models import Delivery, DeliveryContent, DeliveryLog, InDoubtPolicy, Lease, LogStatus, Reason, State
+from deliveries.sending import worker
 from profiles import consent
 from profiles.channels import Channel
 from profiles.consent import Evidence
@@ -213,9 +214,9 @@ def test_a_worker_that_died_leaves_at_most_one_message_in_doubt_and_none_twice(s
         real(*args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(sending, "record", dead)
+        patch.setattr(worker, "record", dead)
         # A dead process gives nothing back either.
-        patch.setattr(sending, "_give_back", lambda lease: None)
+        patch.setattr(worker, "give_back", lambda lease: None)
         send(delivery)
     assert send(delivery) == {S.SENT: 1, S.HANDING_OFF: 1, S.PENDING: 2}, "somebody else's lease is respected"
     Lease.objects.update(expires_at=timezone.now())

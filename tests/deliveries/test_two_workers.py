@@ -12,6 +12,7 @@ from django.utils import timezone
 from deliveries import analysis, confirmations, gate, sending
 from deliveries.messages import Envelope
 from deliveries.models import AnalysisRun, Delivery, DeliveryLog, Lease, LogStatus
+from deliveries.sending import leases
 from deliveries.transports import Outcome
 from profiles.models import OutboxMessage
 from tests.deliveries.test_confirmations import posted
@@ -84,7 +85,7 @@ def test_a_lease_that_somebody_takes_at_the_same_moment_is_theirs(monkeypatch: p
         somebody_else_takes_the_lease()
         return "mine"
 
-    monkeypatch.setattr(sending.secrets, "token_hex", token)
+    monkeypatch.setattr(leases.secrets, "token_hex", token)
     assert sending.take_lease(delivery.current_run, at=timezone.now()) is None
     assert Lease.objects.get().owner == "other"
 
