@@ -252,6 +252,10 @@ def delete_some(table: str, run: int, limit: int) -> int:
     )
 
 
+# The first of the two numbers under which a delivery is locked: claims share it, moves take it alone.
+DELIVERY_LOCKS = 0x43616D70
+
+
 def lock_for_hand_off(delivery: int | None, profile: int | None) -> None:
     """Lock what a hand-off depends on, shared, until its transaction ends: the delivery, then the profile.
 
@@ -262,9 +266,16 @@ def lock_for_hand_off(delivery: int | None, profile: int | None) -> None:
     if connection.vendor != "postgresql":
         return
     if delivery is not None:
-        _fetch(f"SELECT 1 FROM {_DELIVERY} WHERE id = %s FOR SHARE", (delivery,))
+        # By number and not by row: every message would else write to the one row of its delivery.
+        _fetch("SELECT pg_advisory_xact_lock_shared(%s, %s)", (DELIVERY_LOCKS, delivery))
     if profile is not None:
         _fetch("SELECT 1 FROM profiles_profile WHERE id = %s FOR SHARE", (profile,))
+
+
+def lock_for_move(delivery: int) -> None:
+    """Let no claim of a delivery be under way until the transaction ends. PostgreSQL only, as above."""
+    if connection.vendor == "postgresql":
+        _fetch("SELECT pg_advisory_xact_lock(%s, %s)", (DELIVERY_LOCKS, delivery))
 
 
 def _places(values: Sequence[Any]) -> str:
