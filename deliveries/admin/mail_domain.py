@@ -12,10 +12,12 @@ from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
-from unfold.decorators import display
+from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from deliveries import domains
 from deliveries.models import MailDomain
@@ -26,11 +28,13 @@ from quarantine.domains import DomainRefused, read, shown
 
 SET_BY_PEOPLE = ("domain", "per_minute", "at_once")
 MOST_PER_MINUTE, MOST_AT_ONCE = 100_000, 500
+ANSWER_SHOWN = 60
 
 
 class MailDomainForm(forms.ModelForm):
     per_minute = forms.IntegerField(
         label=gettext_lazy("Messages a minute, at most"), required=False, min_value=1, max_value=MOST_PER_MINUTE,
+        widget=UnfoldAdminIntegerFieldWidget,
         help_text=gettext_lazy(
             "With 60, one message leaves each second. All deliveries and all workers share this limit. Empty: as many "
             "as the mail server takes."
@@ -38,6 +42,7 @@ class MailDomainForm(forms.ModelForm):
     )  # fmt: skip
     at_once = forms.IntegerField(
         label=gettext_lazy("Messages at the same time, at most"), required=False, min_value=1, max_value=MOST_AT_ONCE,
+        widget=UnfoldAdminIntegerFieldWidget,
         help_text=gettext_lazy(
             "So many may be leaving at one moment. All deliveries and all workers share this limit too. Empty: as many "
             "as there are connections."
@@ -94,7 +99,7 @@ class NowFilter(admin.SimpleListFilter):
 class MailDomainAdmin(BaseAdmin):
     form = MailDomainForm
     audited = True
-    list_display = ("shown", "limits", "waits", "answer", "answered_at")
+    list_display = ("shown", "limits", "waits", "said", "answered_at")
     list_filter = (NowFilter,)
     search_fields = ("domain",)
     search_help_text = gettext_lazy("Domain, or a part of it")
@@ -113,9 +118,16 @@ class MailDomainAdmin(BaseAdmin):
             found.append(_("%(n)s at the same time") % {"n": grouped(known.at_once)})
         return ", ".join(found) or "—"
 
-    @display(description=gettext_lazy("waits until"), label={"waits": "warning"})
-    def waits(self, known: MailDomain) -> tuple[str, str] | str:
-        return ("waits", _moment(known.not_before)) if _is_at_rest(known) else "—"
+    @admin.display(description=gettext_lazy("waits until"))
+    def waits(self, known: MailDomain) -> str:
+        if not _is_at_rest(known):
+            return "—"
+        return format_html('<span class="c-tag c-wait">{}</span>', _moment(known.not_before))
+
+    @admin.display(description=gettext_lazy("last answer"))
+    def said(self, known: MailDomain) -> str:
+        """Return the beginning of its last answer; its page has all of it."""
+        return Truncator(known.answer).chars(ANSWER_SHOWN) or "—"
 
     def get_fields(self, request: HttpRequest, obj: MailDomain | None = None) -> tuple[str, ...]:
         """Keep the domain once it is there: its rests and the messages that are leaving belong to it."""
