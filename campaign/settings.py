@@ -101,6 +101,11 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     }
 else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    # A server that is gone without a word is noticed within half a minute, and not after hours.
+    DATABASES["default"]["OPTIONS"] = {
+        "connect_timeout": 10, "keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3,
+        "tcp_user_timeout": 30_000, **DATABASES["default"].get("OPTIONS", {}),
+    }  # fmt: skip
     DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
 
 CACHES = {"default": env.cache("CACHE_URL", default="dbcache://campaign_cache?max_entries=10000")}
@@ -175,6 +180,8 @@ LEASE_SIZE = env.int("LEASE_SIZE", default=1_000)  # log rows in one lease of th
 LEASE_TIME = timedelta(seconds=env.int("LEASE_SECONDS", default=120))  # must exceed EMAIL_TIMEOUT
 # Connections of one task to the mail server, each with its own to the database. SQLite has one writer at a time.
 SENDING_CONNECTIONS = env.int("SENDING_CONNECTIONS", default=1 if "sqlite" in DATABASES["default"]["ENGINE"] else 4)
+# Tasks that may work on one delivery at the same time, each in a worker process of its own.
+SENDING_TASKS = env.int("SENDING_TASKS", default=1)
 # Messages checked and claimed together. 1: each right before it leaves. More is faster, and so many may still reach
 # somebody who opts out meanwhile, or be in doubt when a worker is killed; never longer than a second after the check.
 HAND_OFF_GROUP = env.int("HAND_OFF_GROUP", default=1)

@@ -11,8 +11,9 @@ and the message was already leaving.
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from profiles.channels import Channel
 from profiles.models import Act, Address, ConsentEvent, OutboxMessage, Subscription
@@ -36,9 +37,16 @@ class Permit:
 
 def hand_off(permit: Permit, envelope: Envelope, transport: Transport) -> Outcome:
     """Give one claimed message to a transport."""
-    if Address.make(Channel.EMAIL, envelope.recipient).digest != Address.make(Channel.EMAIL, permit.address).digest:
+    if not _is_same(envelope.recipient, permit.address):
         raise ValueError("The message is for another address than the one that was claimed.")
     return transport.send(envelope)
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Say whether two ways of writing an address mean the same one; those in ASCII need not be read for that."""
+    if one.isascii() and one.lower() == other.strip().lower():
+        return True
+    return Address.make(Channel.EMAIL, one).digest == Address.make(Channel.EMAIL, other).digest
 
 
 def judge_row(
@@ -80,12 +88,22 @@ def judge_proof(address: str, digest: bytes, *, at: datetime) -> Reason:
     return quarantine_reason(Channel.EMAIL, digest, at=at) or blocked_reason(address)
 
 
+def staying(
+    profile: int, delivery: Delivery, run: AnalysisRun, *, at: datetime
+) -> tuple[QuerySet[Any, Any], bool] | None:
+    """Return the rows that tell whether a person still follows the delivery's service, and whether there must be any.
+
+    None when it does not matter.
+    """
+    if delivery.service_id is None or delivery.message_class != MessageClass.MARKETING:
+        return None
+    if delivery.target == Target.SERVICE:
+        return Subscription.objects.active(at).filter(service=delivery.service_id, profile=profile), True
+    left = Q(act__in=[Act.UNSUBSCRIBE, Act.EXPIRE], at__gte=run.at)
+    return ConsentEvent.objects.filter(left, profile_id=profile, service_id=delivery.service_id), False
+
+
 def _has_left(profile: int, delivery: Delivery, run: AnalysisRun, *, at: datetime) -> bool:
     """Say whether the person has left the delivery's service since the analysis."""
-    if delivery.service_id is None or delivery.message_class != MessageClass.MARKETING:
-        return False
-    if delivery.target == Target.SERVICE:
-        subscribed = Subscription.objects.active(at).filter(service=delivery.service_id, profile=profile)
-        return not subscribed.exists()
-    left = Q(act__in=[Act.UNSUBSCRIBE, Act.EXPIRE], at__gte=run.at)
-    return ConsentEvent.objects.filter(left, profile_id=profile, service_id=delivery.service_id).exists()
+    found = staying(profile, delivery, run, at=at)
+    return found is not None and found[0].exists() != found[1]

@@ -7,8 +7,10 @@ the row count says whether it did. Screens show only the moves that `allowed` re
 from datetime import datetime
 from typing import Any
 
+from django.db import transaction
 from django.db.models import F, Q
 
+from . import sql
 from .errors import MoveRefused
 from .models import Delivery, Lease, State
 
@@ -48,7 +50,9 @@ def try_move(delivery: Delivery, to: State, *, origins: list[State], provided: Q
     """Move a delivery that is in one of the origins, and of which `provided` holds; return whether it moved."""
     permitted = [state for state in origins if to in MOVES[state]]
     where = Q(pk=delivery.pk, state__in=permitted) & (provided or Q())
-    changed = Delivery.objects.filter(where).update(state=to, **fields)
+    with transaction.atomic():
+        sql.lock_for_move(delivery.pk)
+        changed = Delivery.objects.filter(where).update(state=to, **fields)
     if changed:
         delivery.state = to
         for name, value in fields.items():

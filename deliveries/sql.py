@@ -19,6 +19,7 @@ from .models import (
     Lease,
     LogStatus,
     Reason,
+    RunDomain,
     RunReason,
     RunRule,
 )
@@ -29,6 +30,7 @@ _LEASE = Lease._meta.db_table
 _COUNTER = RunReason._meta.db_table
 _RULE = RunRule._meta.db_table
 _DELIVERY = Delivery._meta.db_table
+_DOMAIN = RunDomain._meta.db_table
 
 
 class ReasonCount(NamedTuple):
@@ -222,6 +224,29 @@ def add_rule_counts(run: int, counts: Mapping[tuple[int, int], int], labels: Map
     )
 
 
+def add_domain_counts(run: int, rows: Sequence[tuple[str, int, int, int, int, str]]) -> None:
+    """Add to the counters of the mail domains of a run: (domain, sent, failed, deferred, blocked, last answer).
+
+    One statement; in the order of the rows, which must be that of everybody: of the domains.
+    """
+    if not rows:
+        return
+    places = ", ".join(["(%s, %s, %s, %s, %s, %s, %s, %s)"] * len(rows))
+    values = tuple(
+        value
+        for domain, sent, failed, deferred, blocked, answer in rows
+        for value in (run, domain, sent, failed, deferred, blocked, failed + deferred + blocked, answer)
+    )
+    _execute(
+        f"INSERT INTO {_DOMAIN} AS c (run_id, domain, sent, failed, deferred, blocked, trouble, answer) "
+        f"VALUES {places} ON CONFLICT (run_id, domain) DO UPDATE SET sent = c.sent + excluded.sent, "
+        "failed = c.failed + excluded.failed, deferred = c.deferred + excluded.deferred, "
+        "blocked = c.blocked + excluded.blocked, trouble = c.trouble + excluded.trouble, "
+        "answer = CASE WHEN excluded.answer = '' THEN c.answer ELSE excluded.answer END",
+        values,
+    )
+
+
 def insert_leases(run: int, after: int, upto: int, size: int) -> None:
     """Cut the rows of a range into leases of about `size` rows, never inside the rows of one profile.
 
@@ -252,6 +277,10 @@ def delete_some(table: str, run: int, limit: int) -> int:
     )
 
 
+# The first of the two numbers under which a delivery is locked: claims share it, moves take it alone.
+DELIVERY_LOCKS = 0x43616D70
+
+
 def lock_for_hand_off(delivery: int | None, profile: int | None) -> None:
     """Lock what a hand-off depends on, shared, until its transaction ends: the delivery, then the profile.
 
@@ -262,9 +291,16 @@ def lock_for_hand_off(delivery: int | None, profile: int | None) -> None:
     if connection.vendor != "postgresql":
         return
     if delivery is not None:
-        _fetch(f"SELECT 1 FROM {_DELIVERY} WHERE id = %s FOR SHARE", (delivery,))
+        # By number and not by row: every message would else write to the one row of its delivery.
+        _fetch("SELECT pg_advisory_xact_lock_shared(%s, %s)", (DELIVERY_LOCKS, delivery))
     if profile is not None:
         _fetch("SELECT 1 FROM profiles_profile WHERE id = %s FOR SHARE", (profile,))
+
+
+def lock_for_move(delivery: int) -> None:
+    """Let no claim of a delivery be under way until the transaction ends. PostgreSQL only, as above."""
+    if connection.vendor == "postgresql":
+        _fetch("SELECT pg_advisory_xact_lock(%s, %s)", (DELIVERY_LOCKS, delivery))
 
 
 def _places(values: Sequence[Any]) -> str:

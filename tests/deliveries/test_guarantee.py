@@ -17,6 +17,8 @@ from django.utils import timezone
 from deliveries import analysis, gate, sending, sql
 from deliveries.messages import Envelope
 from deliveries.models import Delivery, DeliveryLog, LogStatus, Reason
+from deliveries.sending import prepared, worker
+from deliveries.sending.plain import PlainClaims
 from deliveries.transports import Outcome
 from profiles import consent
 from profiles.channels import Channel
@@ -140,8 +142,16 @@ def send_while(act: Callable[[Profile, Delivery], None]) -> tuple[Collector, boo
     return collector, waited
 
 
+@pytest.fixture(params=["prepared", "plain"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Claim in each of the two ways."""
+    if request.param == "plain":
+        monkeypatch.setattr(worker, "PreparedClaims", PlainClaims)
+    return str(request.param)
+
+
 @pytest.mark.parametrize("act", ACTS, ids=lambda act: act.__name__)
-def test_a_claim_waits_for_a_suppression_that_is_not_committed_and_obeys_it(act: Any) -> None:
+def test_a_claim_waits_for_a_suppression_that_is_not_committed_and_obeys_it(act: Any, way: str) -> None:
     collector, waited = send_while(act)
     assert waited
     assert collector.sent == []
@@ -149,7 +159,7 @@ def test_a_claim_waits_for_a_suppression_that_is_not_committed_and_obeys_it(act:
     assert (row.status, row.reason) == (LogStatus.SUPPRESSED, ACTS[act])
 
 
-def test_a_claim_waits_for_a_pause_and_obeys_it() -> None:
+def test_a_claim_waits_for_a_pause_and_obeys_it(way: str) -> None:
     collector, waited = send_while(pause)
     assert waited
     assert collector.sent == []
@@ -158,26 +168,43 @@ def test_a_claim_waits_for_a_pause_and_obeys_it() -> None:
 
 @pytest.mark.parametrize("act", [*ACTS, pause], ids=lambda act: act.__name__)
 def test_a_suppression_waits_for_a_claim_and_the_message_was_already_leaving(
-    act: Any, monkeypatch: pytest.MonkeyPatch
+    act: Any, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     delivery, person = started()
-    judged, go_on = threading.Event(), threading.Event()
+    slowly(way, monkeypatch)
+    collector = Collector()
+    with in_thread(lambda: sending.work(delivery.pk, transport=collector)):
+        wait_until_a_claim_sleeps()
+        with in_thread(lambda: act(person, delivery)) as suppression:
+            assert until_somebody_waits_or(suppression)
+    assert len(collector.sent) == 1
+
+
+def slowly(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have claims take a second between their check and their commit."""
+    if way == "prepared":
+        monkeypatch.setattr(prepared, "_MARK", prepared._MARK.replace("FROM counted)", "FROM counted, pg_sleep(1))"))
+        return
     real = gate.judge_row
 
     def slow(*args: Any, **kwargs: Any) -> Reason:
         reason = real(*args, **kwargs)
-        judged.set()
-        go_on.wait(WAIT)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(1)")
         return reason
 
     monkeypatch.setattr(gate, "judge_row", slow)
-    collector = Collector()
-    with in_thread(lambda: sending.work(delivery.pk, transport=collector)):
-        assert judged.wait(WAIT)
-        with in_thread(lambda: act(person, delivery)) as suppression:
-            assert until_somebody_waits_or(suppression)
-            go_on.set()
-    assert len(collector.sent) == 1
+
+
+def wait_until_a_claim_sleeps() -> None:
+    end = time.monotonic() + WAIT
+    while time.monotonic() < end:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.005)
+    raise AssertionError("no claim is under way")
 
 
 def test_a_hand_off_and_the_return_of_a_person_never_wait_for_each_other_for_ever() -> None:
@@ -215,27 +242,26 @@ def test_a_hand_off_and_the_return_of_a_person_never_wait_for_each_other_for_eve
 
 
 @pytest.mark.parametrize("act", ACTS, ids=lambda act: act.__name__)
-def test_without_the_locks_a_message_leaves_after_the_opt_out(act: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_locks_a_message_leaves_after_the_opt_out(
+    act: Any, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """If this fails, the tests above are blind."""
+    monkeypatch.setattr(prepared, "_LOCK", "SELECT $1, $2, $3, $4")
     monkeypatch.setattr(sql, "lock_for_hand_off", lambda *args: None)
     monkeypatch.setattr(gate, "lock_digests", lambda *args, **kwargs: None)
     collector, _waited = send_while(act)
     assert len(collector.sent) == 1
 
 
-def test_locking_and_checking_in_one_statement_would_read_the_past(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("act", [opt_out, opt_out_of_everything, quarantine], ids=lambda act: act.__name__)
+def test_locking_and_checking_in_one_statement_would_read_the_past(act: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """If this fails, the tests above are blind: the statement waits, and then goes by the snapshot from before."""
-
-    def at_once(row: DeliveryLog, *args: Any, **kwargs: Any) -> Reason:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT EXISTS (SELECT 1 FROM profiles_profile f WHERE f.id = p.id AND f.blacklisted_email) "
-                "FROM profiles_profile p WHERE p.id = %s FOR SHARE OF p",
-                (row.profile_id,),
-            )
-            return Reason.BLACKLISTED_CHANNEL if cursor.fetchone()[0] else Reason.NONE
-
-    monkeypatch.setattr(gate, "judge_row", at_once)
-    collector, waited = send_while(opt_out)
+    locks = """
+      (SELECT count(*) FROM (SELECT 1 FROM profiles_profile WHERE id = r.profile FOR SHARE) p) >= 0
+      AND (SELECT pg_advisory_xact_lock_shared(('x' || left(encode(r.digest, 'hex'), 16))::bit(64)::bigint)) IS NOT NULL
+    """
+    monkeypatch.setattr(prepared, "_LOCK", "SELECT $1, $2, $3, $4")
+    monkeypatch.setattr(prepared, "_MARK", prepared._MARK.replace("WHERE ({stays})", f"WHERE {locks} AND ({{stays}})"))
+    collector, waited = send_while(act)
     assert waited
     assert len(collector.sent) == 1

@@ -11,6 +11,8 @@ from deliveries import analysis, gate, lifecycle, reports, sending
 from deliveries.errors import ChannelNotSent, MoveRefused, NotReady
 from deliveries.models import Delivery, DeliveryContent, DeliveryLog, InDoubtPolicy, Lease, LogStatus, Reason, State
 from deliveries.sending import worker
+from deliveries.sending.results import Result
+from deliveries.sending.worker import _Sender
 from profiles import consent
 from profiles.channels import Channel
 from profiles.consent import Evidence
@@ -206,17 +208,19 @@ def test_a_worker_that_died_leaves_at_most_one_message_in_doubt_and_none_twice(s
     class Killed(BaseException):
         pass
 
-    real = sending.record
+    real = gate.hand_off
 
-    def dead(*args: Any, **kwargs: Any) -> None:
+    def dead(*args: Any, **kwargs: Any) -> Any:
+        outcome = real(*args, **kwargs)
         if len(sink.caught) == 2:
             raise Killed
-        real(*args, **kwargs)
+        return outcome
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(worker, "record", dead)
-        # A dead process gives nothing back either.
-        patch.setattr(worker, "give_back", lambda lease: None)
+        patch.setattr(gate, "hand_off", dead)
+        # A dead process writes nothing and gives nothing back either.
+        patch.setattr(_Sender, "_write_results", lambda self, lease: None)
+        patch.setattr(worker, "give_back", lambda lease, **how: None)
         send(delivery)
     assert send(delivery) == {S.SENT: 1, S.HANDING_OFF: 1, S.PENDING: 2}, "somebody else's lease is respected"
     Lease.objects.update(expires_at=timezone.now())
@@ -239,9 +243,20 @@ def test_an_outcome_that_comes_late_puts_a_doubtful_row_right(sink: Sink) -> Non
     Lease.objects.update(pending=0, in_doubt=1)
     DeliveryLog.objects.update(status=S.IN_DOUBT, attempts=1)
     row, lease = DeliveryLog.objects.get(), Lease.objects.get()
-    sending.record(row, lease, gate.Outcome(S.SENT, 250, "OK"), at=timezone.now())
-    sending.record(row, lease, gate.Outcome(S.FAILED, 550, "no"), at=timezone.now())
+    sending.record(lease, Result(row, S.SENT, timezone.now(), "250 OK"))
+    sending.record(lease, Result(row, S.FAILED, timezone.now(), "550 no"))
     assert outcome(delivery) == {S.SENT: 1}
+
+
+def test_an_answer_that_comes_late_never_reopens_a_delivery_that_is_over(sink: Sink) -> None:
+    delivery = ready(people=1)
+    sending.start(delivery, at=timezone.now())
+    Lease.objects.update(pending=0, handing_off=1)
+    DeliveryLog.objects.update(status=S.HANDING_OFF, attempts=1)
+    assert send(delivery) == {S.IN_DOUBT: 1}
+    sending.record(Lease.objects.get(), Result(DeliveryLog.objects.get(), S.RETRY, timezone.now(), "451 later"))
+    assert outcome(delivery) == {S.IN_DOUBT: 1}
+    assert delivery.state == State.FINISHED
 
 
 def test_a_repeated_task_sends_nothing_twice(sink: Sink) -> None:

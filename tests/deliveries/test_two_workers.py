@@ -9,10 +9,11 @@ from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
-from deliveries import analysis, confirmations, gate, sending
+from deliveries import analysis, confirmations, sending
 from deliveries.messages import Envelope
 from deliveries.models import AnalysisRun, Delivery, DeliveryLog, Lease, LogStatus
 from deliveries.sending import leases
+from deliveries.sending.results import Result
 from deliveries.transports import Outcome
 from profiles.models import OutboxMessage
 from tests.deliveries.test_confirmations import posted
@@ -110,7 +111,7 @@ def test_the_late_outcome_of_a_first_try_does_not_decide_the_second() -> None:
     DeliveryLog.objects.update(status=S.HANDING_OFF, attempts=2)
     first_try = DeliveryLog.objects.get()
     first_try.attempts = 1
-    sending.record(first_try, Lease.objects.get(), gate.Outcome(S.FAILED, 550, "no"), at=timezone.now())
+    sending.record(Lease.objects.get(), Result(first_try, S.FAILED, timezone.now(), "550 no"))
     assert DeliveryLog.objects.get().status == S.HANDING_OFF
 
 

@@ -71,6 +71,7 @@ def worker_for(sink: Sink) -> Iterator[Worker]:
             "LEASE_SECONDS": "3",
             "EMAIL_TIMEOUT": "2",
             "LEASE_SIZE": "10",
+            "SENDING_CONNECTIONS": "1",
             "CONNECTION_RETRY_SECONDS": "1",
         }
         worker = Worker(environment, Path(folder))
