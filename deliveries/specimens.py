@@ -51,7 +51,7 @@ def draw(delivery: Delivery, content: DeliveryContent, *, person: Profile | None
     refused: dict[str, TemplateRefused] = {}
     for name in names_of_parts(delivery.channel):
         try:
-            parts[name] = rendering.render_field(name, getattr(content, name), values)
+            parts[name] = rendering.render_part(content, name, values, checking=True)
         except TemplateRefused as error:
             refused[name] = error
     return Specimen(content, parts, refused, url)
