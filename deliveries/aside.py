@@ -66,8 +66,10 @@ class Aside:
             name = self.name(number)
             if name in OPENING:
                 open_at.append(place)
-            elif name in BETWEEN and (not open_at or open_at[-1] != place):
-                return False
-            elif name.startswith("end") and (not open_at or open_at.pop() != place):
-                return False
+                continue
+            if name in BETWEEN or name.startswith("end"):
+                if not open_at or open_at[-1] != place:
+                    return False
+                if name not in BETWEEN:
+                    open_at.pop()
         return not open_at

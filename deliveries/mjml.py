@@ -19,8 +19,20 @@ LONGEST_RESULT = 300_000  # characters
 _BEGINS = re.compile(r"\s*<mjml[\s>]", re.IGNORECASE)
 # Components that hold other components, and no text.
 _HOLDERS = frozenset(
-    "mjml mj-head mj-body mj-wrapper mj-section mj-group mj-column mj-hero mj-social mj-navbar mj-accordion".split()
-)
+    [
+        "mjml",
+        "mj-head",
+        "mj-body",
+        "mj-wrapper",
+        "mj-section",
+        "mj-group",
+        "mj-column",
+        "mj-hero",
+        "mj-social",
+        "mj-navbar",
+        "mj-accordion",
+    ]
+)  # fmt: skip
 _PLACE = re.compile(r"\b(\d+)\.\.\d+")
 
 

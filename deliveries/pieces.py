@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-VOID = frozenset("area base br col embed hr img input link meta param source track wbr".split())
+VOID = frozenset(
+    ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"]
+)
 # Elements that nothing closes but their own end tag, and that hold no markup.
 RAW = frozenset(("style", "script", "title", "textarea", "xmp", "iframe", "noembed", "noframes"))
 _NAME = re.compile(r"/?([a-zA-Z][^\s/>]*)")

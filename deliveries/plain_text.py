@@ -10,10 +10,63 @@ from html import unescape
 from .aside import OPENING, Aside
 from .pieces import Kind, Piece, read
 
-_UNSEEN = frozenset("head style script title template select noscript xmp iframe noembed noframes textarea".split())
+_UNSEEN = frozenset(
+    [
+        "head",
+        "style",
+        "script",
+        "title",
+        "template",
+        "select",
+        "noscript",
+        "xmp",
+        "iframe",
+        "noembed",
+        "noframes",
+        "textarea",
+    ]
+)  # fmt: skip
 _HIDDEN = re.compile(r"display\s*:\s*none|mso-hide\s*:\s*all", re.IGNORECASE)
-_PARAGRAPHS = frozenset("p h1 h2 h3 h4 h5 h6 ul ol dl table blockquote pre form figure header footer section".split())
-_LINES = frozenset("div li tr dt dd address article main nav aside center figcaption caption body".split())
+_PARAGRAPHS = frozenset(
+    [
+        "p",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "ul",
+        "ol",
+        "dl",
+        "table",
+        "blockquote",
+        "pre",
+        "form",
+        "figure",
+        "header",
+        "footer",
+        "section",
+    ]
+)  # fmt: skip
+_LINES = frozenset(
+    [
+        "div",
+        "li",
+        "tr",
+        "dt",
+        "dd",
+        "address",
+        "article",
+        "main",
+        "nav",
+        "aside",
+        "center",
+        "figcaption",
+        "caption",
+        "body",
+    ]
+)  # fmt: skip
 _UNDERLINES = {"h1": "=", "h2": "-"}
 _BLANKS = re.compile(r"[ \t\r\n\f]+")
 _SOFT = str.maketrans("", "", "\u00ad\u200b\ufeff")

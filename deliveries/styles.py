@@ -31,7 +31,7 @@ _DECIDING = frozenset(("class", "id", "style"))
 _IN_TABLES = frozenset(("table", "thead", "tbody", "tfoot", "tr", "colgroup"))
 # Elements that a parser adds, or that are gone afterwards.
 _IMPLIED = frozenset(("html", "head", "body", "tbody", "colgroup", "style"))
-_OPTIONAL_END = frozenset("p li td th tr dt dd option thead tbody tfoot".split())
+_OPTIONAL_END = frozenset(["p", "li", "td", "th", "tr", "dt", "dd", "option", "thead", "tbody", "tfoot"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +81,13 @@ def check_depth(pieces: Iterable[Piece], *, xml: bool = False) -> None:
         if piece.kind == Kind.CLOSE and open_now.get(name):
             open_now[name] -= 1
             depth -= 1
-        elif piece.kind == Kind.OPEN and name not in VOID and not (xml and piece.is_closed):
-            if every or name not in _OPTIONAL_END:
-                open_now[name] = open_now.get(name, 0) + 1
-                depth += 1
+        elif (
+            piece.kind == Kind.OPEN
+            and not (name in VOID or (xml and piece.is_closed))
+            and (every or name not in _OPTIONAL_END)
+        ):
+            open_now[name] = open_now.get(name, 0) + 1
+            depth += 1
         if depth > DEEPEST:
             raise TooMuch(_("Its elements are too deep in one another."))
 

@@ -8,9 +8,12 @@ import os
 import resource
 import sys
 import time
+from pathlib import Path
 
 MEGABYTE = 1_000_000
 LONG = "x" * 19_000
+STYLES = "<style>" + "".join(f".a{n}{{color:red}}" for n in range(3_000)) + "</style>"
+SECTION = "<mj-section><mj-column><mj-text>a</mj-text></mj-column></mj-section>"
 FIELDS = {"first_name": "Zoé", "attributes": {"long": LONG, "words": ["a", "b", "c"], "wide": "é" * 19_000}}
 
 
@@ -66,7 +69,7 @@ ATTACKS = {
     "a walk to the class": "{{ profile.__class__.__mro__ }}{{ profile.objects }}{{ brand._meta.apps }}",
     "a walk by name": "{{ profile['__class__']['__init__'] }}{{ profile.attributes.items }}{{ ''.__class__ }}",
     "a style for everything": "<style>" + "* * * * p{color:red}" * 500 + "</style>" + "<div><p>a" * 240,
-    "many styles": "<style>" + "".join(f".a{n}{{color:red}}" for n in range(3_000)) + "</style>" + "<p class=a1>" * 3_000,
+    "many styles": STYLES + "<p class=a1>" * 3_000,
     "deep elements": "<style>p{color:red}</style>" + "<div>" * 50_000,
     "deep elements, badly closed": "<style>p{color:red}</style>" + "<div></x>" * 30_000,
     "deep elements in a drawing": "<style>p{color:red}</style><svg>" + "<td>" * 60_000,
@@ -78,8 +81,7 @@ ATTACKS = {
     "entities": "&" * 299_000,
     "sections in sections": "<mjml><mj-body>" + "<mj-section>" * 20_000,
     "a file in MJML": "<mjml><mj-body><mj-include path='/etc/passwd'/></mj-body></mjml>",
-    "MJML that repeats": "<mjml><mj-body>" + "<mj-section><mj-column><mj-text>a</mj-text></mj-column></mj-section>" * 4_000
-    + "</mj-body></mjml>",
+    "MJML that repeats": "<mjml><mj-body>" + SECTION * 4_000 + "</mj-body></mjml>",
     "entities in MJML": '<!DOCTYPE a [<!ENTITY b "bbbb"><!ENTITY c "&b;&b;&b;">]><mjml><mj-body>&c;</mj-body></mjml>',
 }  # fmt: skip
 
@@ -108,7 +110,7 @@ def _measured(html: str, text: str) -> dict[str, object]:
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
-        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + 400 * MEGABYTE,) * 2)
         resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
         before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
@@ -118,7 +120,7 @@ def _measured(html: str, text: str) -> dict[str, object]:
         os.write(writing, json.dumps({"outcome": outcome, "seconds": took, "memory": grown}).encode())
         os._exit(0)
     os.close(writing)
-    with open(reading) as told:
+    with os.fdopen(reading) as told:
         found = told.read()
     _pid, status = os.waitpid(child, 0)
     return json.loads(found) if found else {"outcome": f"died: {status}", "seconds": 0, "memory": 0}
