@@ -86,7 +86,7 @@ def values_for(
     view_online_url: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """Return the plain values that a template may use."""
-    person = profile or Profile()
+    person = profile or Profile(first_name="", last_name="", country="")
     return {
         "profile": {
             "first_name": person.first_name,

@@ -40,7 +40,7 @@ def made_up_address(channel: int) -> str:
 
 def made_up_person(language: str) -> Profile:
     """Return the person for whom checks, previews and tests are drawn."""
-    return Profile(first_name="Camille", last_name="Martin", language=language)
+    return Profile(first_name="Camille", last_name="Martin", language=language, country="")
 
 
 def draw(delivery: Delivery, content: DeliveryContent, *, person: Profile | None = None, address: str = "") -> Specimen:

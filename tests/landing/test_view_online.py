@@ -124,7 +124,7 @@ def test_a_person_who_is_gone_is_a_blank(delivery: Delivery, person: Profile) ->
     url = sent(delivery)[1]
     person.delete()
     html = visitor().get(url).content.decode()
-    assert f"Dear  of {ADDRESS}" in html, html
+    assert f"Dear  of {ADDRESS}" in html
 
 
 def test_altered_and_foreign_links_lead_to_the_usual_page(delivery: Delivery, person: Profile) -> None:
