@@ -61,7 +61,10 @@ def _of_proof(number: int) -> Page | None:
     if proof is None or delivery is None:
         return None
     link = OptOutLink(
-        channel=delivery.channel, digest=digest(Channel.EMAIL, read(Channel.EMAIL, proof.address).key), delivery=delivery.pk, service=delivery.service_id or 0
+        channel=delivery.channel,
+        digest=digest(Channel.EMAIL, read(Channel.EMAIL, proof.address).key),
+        delivery=delivery.pk,
+        service=delivery.service_id or 0,
     )
     return _drawn(
         delivery, proof.language, specimens.made_up_person(proof.language), proof.address, link, PROOF, proof.pk

@@ -36,6 +36,7 @@ def view_online(request: HttpRequest, token: str) -> HttpResponse:
     return _sandboxed(request, page.html)
 
 
-@csp(_POLICY)
 def _sandboxed(request: HttpRequest, html: str) -> HttpResponse:
-    return HttpResponse(html)
+    response = HttpResponse(html)
+    csp(_POLICY)(lambda _request: response)(request)
+    return response

@@ -19,7 +19,9 @@ from tests.sink import running_sink
 
 pytestmark = pytest.mark.django_db
 ADDRESS = "zoe@example.org"
-FOOT = '<p>{{ brand.postal_address }}</p><a href="{{ opt_out_url }}">Stop</a> <a href="{{ view_online_url }}">Online</a>'
+FOOT = (
+    '<p>{{ brand.postal_address }}</p><a href="{{ opt_out_url }}">Stop</a> <a href="{{ view_online_url }}">Online</a>'
+)
 
 
 @pytest.fixture
@@ -85,7 +87,9 @@ def test_it_can_run_nothing_and_is_kept_by_nobody(delivery: Delivery, person: Pr
 def test_looking_changes_nothing_and_nothing_else_is_answered(delivery: Delivery, person: Profile) -> None:
     url = sent(delivery)[1]
     before = tables()
-    assert visitor().get(url).status_code == visitor().head(url).status_code == visitor().options(url).status_code == 200
+    assert (
+        visitor().get(url).status_code == visitor().head(url).status_code == visitor().options(url).status_code == 200
+    )
     assert visitor().post(url, {"choice": "everything"}).status_code == 405
     assert changed(before) == set()
 
