@@ -19,7 +19,6 @@ from django.utils import timezone
 
 from profiles.channels import Channel
 from profiles.models import Profile
-from profiles.texts import supported
 
 from .. import composing, domains, gate, lifecycle, messages, pace, tally, watch
 from ..errors import TemplateRefused
@@ -107,7 +106,7 @@ class _Sender:
         judging = Judging.now(Channel(delivery.channel))
         self.plain = PlainClaims(delivery, run, judging)
         self.claims = PreparedClaims(delivery, run, judging) if connection.vendor == "postgresql" else self.plain
-        self.contents = {content.language: content for content in delivery.contents.all()}
+        self.composer = composing.Composer(delivery)
         self.minutes, self.tally = pace.Minutes(run), tally.DomainTally(run)
         self.limits = domains.Limits(secrets.token_hex(8))
         self.results: list[Result] = []  # not written yet
@@ -236,10 +235,8 @@ class _Sender:
     def _compose(self, row: DeliveryLog, person: Profile | None) -> _Ready:
         """Write a message before it is claimed, so that a slow template leaves the claim as short as it is."""
         domain = domains.domain_of(row.address)
-        language = supported(person.language if person else "")
-        content = self.contents.get(language) or next(iter(self.contents.values()))
         try:
-            return _Ready(row, domain, composing.compose_row(self.delivery, content, row, person))
+            return _Ready(row, domain, self.composer.compose(row, person))
         except TemplateRefused as error:
             return _Ready(row, domain, None, str(error))
 
