@@ -137,7 +137,8 @@ def record(lease: Lease, result: Result) -> None:
     if after == S.SUPPRESSED:
         fields["reason"] = Reason.ENCODING
     with transaction.atomic():
-        for before in (S.HANDING_OFF, S.IN_DOUBT):
+        # RETRY: somebody has had it sent again meanwhile (`doubt`), and it had arrived after all.
+        for before in (S.HANDING_OFF, S.IN_DOUBT, *([S.RETRY] if after == S.SENT else [])):
             if DeliveryLog.objects.filter(pk=row.pk, status=before, attempts=row.attempts).update(**fields):
                 recount(lease.pk, before, after, took=result.took, hard=result.hard)
                 if after == S.SUPPRESSED:
