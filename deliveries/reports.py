@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db.models import Count, Max, Min, Q, Sum
 
 from .exclusions import AMONG_SURVIVORS, EXCLUSIONS
-from .models import AnalysisRun, Delivery, Lease, LogStatus, Reason, RunReason
+from .models import AnalysisRun, Delivery, Lease, LogStatus, Reason, RunReason, SendingMinute
 from .targeting import DIGESTS
 
 QUIET = timedelta(seconds=20)  # two rings of the periodic job
@@ -108,22 +108,24 @@ def is_quiet(run: AnalysisRun, *, at: datetime) -> bool:
 def stalled(deliveries: Sequence[Delivery], *, at: datetime) -> set[int]:
     """Return which of some deliveries that are being sent have work due since STALLED, and nobody doing it.
 
-    One query; none where there is nothing to ask.
+    Two queries at most; none where there is nothing to ask.
     """
-    runs = {one.current_run_id: one.pk for one in deliveries if one.started_at and at - one.started_at > STALLED}
+    limit = at - STALLED
+    runs = {one.current_run_id: one.pk for one in deliveries if one.started_at and one.started_at < limit}
     if not runs:
         return set()
-    since = Q(not_before=None) | Q(not_before__lte=at - STALLED)
+    since = Q(not_before=None) | Q(not_before__lte=limit)
     due = Lease.objects.filter(Lease.open_q(), run__in=runs).order_by().values("run")
-    found = due.annotate(waiting=Count("pk", filter=since), renewed=Max("expires_at"), latest=Max("run__minutes__at"))
-    limit = at - STALLED
-    return {
-        runs[row["run"]]
+    found = due.annotate(waiting=Count("pk", filter=since), renewed=Max("expires_at"))
+    idle = {
+        row["run"]
         for row in found
-        if row["waiting"]
-        and (row["renewed"] is None or row["renewed"] - settings.LEASE_TIME < limit)
-        and (row["latest"] is None or row["latest"] + MINUTE < limit)
+        if row["waiting"] and (row["renewed"] is None or row["renewed"] - settings.LEASE_TIME < limit)
     }
+    lately = (
+        SendingMinute.objects.filter(run__in=idle, at__gte=limit - MINUTE) if idle else SendingMinute.objects.none()
+    )
+    return {runs[run] for run in idle - set(lately.values_list("run", flat=True))}
 
 
 @dataclass(frozen=True, slots=True)
