@@ -125,7 +125,7 @@ def _words(to: Resolution, number: int) -> tuple[str, str]:
 
 def _consequences(delivery: Delivery, to: Resolution) -> Sequence[str]:
     if to == Resolution.ARRIVED:
-        return [_("It counts as sent, and is not sent again."), _("This cannot be taken back.")]
+        return [_("What has arrived counts as sent, and is not sent again."), _("This cannot be taken back.")]
     found = [
         _("Each message is checked again before it leaves: whoever has opted out since does not get it."),
         _("Should the first one have arrived after all, the person may get it twice. Both have the same identifier, so "

@@ -100,13 +100,19 @@ def paused(standing: Standing) -> Paused | None:
         case Held.BLOCKED:
             return Paused(delivery.problem, again, _("See what the mail domains answer"), "#domains")
     if delivery.error:
-        told = _(
-            "Paused by itself: the receiving side refuses us, and would refuse every message. It answered: %(text)s"
-        )
+        told = _("Paused by itself: the receiving side refuses us, whatever the address. It answered: %(text)s")
         todo = _("Have whoever looks after the mail server put that right. Then press “Go on”.")
         return Paused(told % {"text": delivery.problem}, todo)
-    told = _("Somebody has paused it. %(left)s messages are still to go.") % {"left": grouped(standing.left)}
-    return Paused(told, _("None of them leaves before somebody presses “Go on”."), by_itself=False)
+    told = ngettext(
+        "Somebody has paused it. %(left)s message is still to go.",
+        "Somebody has paused it. %(left)s messages are still to go.",
+        standing.left,
+    )
+    return Paused(
+        told % {"left": grouped(standing.left)},
+        _("None of them leaves before somebody presses “Go on”."),
+        by_itself=False,
+    )
 
 
 def still_leaving() -> str:
