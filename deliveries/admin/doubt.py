@@ -40,7 +40,7 @@ def show(admin: Any, request: HttpRequest, delivery: Delivery) -> HttpResponse:
     whole = reports.outcomes(run)[LogStatus.IN_DOUBT]
     context = {
         **admin.admin_site.each_context(request),
-        "title": f"{delivery}{_(':')} {_('outcome unknown')}",
+        "title": f"{delivery}{_(':')} {LogStatus.IN_DOUBT.label}",
         "delivery": delivery,
         "rows": [_row(delivery, row, people.get(row.profile_id)) for row in shown],
         "whole": grouped(whole),
@@ -58,7 +58,9 @@ def _row(delivery: Delivery, row: DeliveryLog, person: Profile | None) -> dict[s
         "log": row,
         "person": person,
         "person_url": person_url(row.profile_id),
-        "known": row.answer or _("The worker stopped while it was leaving, before an answer was noted."),
+        "known": _("The line broke before the mail server answered.")
+        if row.answer
+        else _("The worker stopped while it was leaving, before an answer was noted."),
         "identifier": message_id(delivery.brand, "row", row.pk),
     }
 
@@ -102,7 +104,7 @@ def _ask(
     question, button = _words(to, number)
     context = {
         **admin.admin_site.each_context(request),
-        "title": f"{delivery}{_(':')} {_('outcome unknown')}",
+        "title": f"{delivery}{_(':')} {LogStatus.IN_DOUBT.label}",
         "delivery": delivery,
         "to": to.value,
         "rows": rows,

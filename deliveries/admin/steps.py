@@ -75,7 +75,8 @@ def _unschedule(admin: Any, request: HttpRequest, delivery: Delivery) -> None:
 def _pause(admin: Any, request: HttpRequest, delivery: Delivery) -> None:
     with noted(request, delivery, at=timezone.now()):
         sending.pause(delivery)
-    messages.success(request, f"{_('Paused.')} {live.still_leaving()}")
+    said = _("Paused.")
+    messages.success(request, f"{said} {live.still_leaving()}")
 
 
 def _resume(admin: Any, request: HttpRequest, delivery: Delivery) -> None:
@@ -88,7 +89,8 @@ def _stop(admin: Any, request: HttpRequest, delivery: Delivery) -> None:
     with noted(request, delivery, at=timezone.now()):
         sending.stop(delivery)
     ring(send_delivery, delivery.pk)
-    messages.success(request, f"{_('Stopping.')} {live.still_leaving()}")
+    said = _("Stopping.")
+    messages.success(request, f"{said} {live.still_leaving()}")
 
 
 def _duplicate(admin: Any, request: HttpRequest, delivery: Delivery) -> HttpResponse:

@@ -40,7 +40,7 @@ class Lost:
     def send(self, envelope: Envelope) -> Outcome:
         self.given.append((envelope.recipient, message_from_bytes(envelope.body)["Message-ID"]))
         if len(self.given) <= self.many:
-            return Outcome(S.IN_DOUBT, text="The line broke before the answer came.")
+            return Outcome(S.IN_DOUBT, text="connection lost after the message")
         return Outcome(S.SENT, 250, "OK")
 
     def close(self) -> None: ...

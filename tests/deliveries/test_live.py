@@ -202,7 +202,7 @@ def test_the_workspace_leads_to_the_messages_of_unknown_outcome(client: Client) 
     told = words(shown(client, delivery, "doubt"))
     for address in DeliveryLog.objects.filter(status=S.IN_DOUBT).values_list("address", flat=True):
         assert address in told
-    assert told.count("The line broke before the answer came.") == 2
+    assert told.count("The line broke before the mail server answered. (connection lost after the message)") == 2
     assert told.count("Identifier: <") == 2
     assert "All: 2 messages" in told
 
