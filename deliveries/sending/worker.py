@@ -111,6 +111,7 @@ class _Sender:
         self.limits = domains.Limits(secrets.token_hex(8))
         self.results: list[Result] = []  # not written yet
         self.wait_until: datetime | None = None  # when the first row of the lease that waits for its domain may leave
+        self.against_us = 0  # refusals that were not about an address, since they were last looked at
         self.problem = ""  # what the receiving side has against us
 
     def run(self, *, until: datetime) -> bool:
@@ -274,6 +275,11 @@ class _Sender:
         self.tally.note(ready.domain, outcome)
         self.limits.note(ready.domain, outcome, at=at)
         outcomes.learn(row, outcome, self.delivery, erroneous=erroneous, at=at)
+        if outcome.is_one_opinion or outcome.blame == Blame.DOMAIN:
+            self.against_us += 1
+            if self.against_us >= settings.PAUSE_REFUSALS:  # not only at the end of the lease
+                self.against_us = 0
+                self._add_up()
         if outcome.is_one_opinion or outcome.status == S.IN_DOUBT:
             return True
         if outcome.blame == Blame.SENDER:
