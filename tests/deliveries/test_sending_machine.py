@@ -1,0 +1,368 @@
+"""Sending as a state machine: whatever people, operators, workers, mail servers and clocks do, in any order.
+
+After each step the model (`machine_model`) says whether the promises hold: no hand-off whose claim came after a
+suppression forbidding it, a ledger that balances, nothing twice, suppressions lifted by their own acts only; and at
+the end every delivery that began ends by itself. MACHINE_STEPS and MACHINE_SEED are for the long run (`make machine`).
+"""
+
+import os
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.db import transaction
+from django.test import override_settings
+from django.utils import timezone
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from deliveries import analysis, lifecycle, scheduling, sending
+from deliveries.messages import Envelope
+from deliveries.models import AnalysisRun, Delivery, InDoubtPolicy, Lease, LogStatus, MessageClass, State, Target
+from profiles.models import Service
+from tests.deliveries.machine_acts import POOL, Acts
+from tests.deliveries.machine_model import ENDED, Facts, Tries, Try
+from tests.deliveries.machine_world import REPLIES, Process, Reply, Script, World, running_world
+from tests.factories import DeliveryFactory, ProfileFactory, ServiceFactory
+
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
+STEPS = int(os.environ.get("ST", 40))  # in one example
+EXAMPLES = int(os.environ.get("EX", 10))  # in one round
+AT_LEAST = 100
+MOST_ROUNDS = 40
+LONGEST_SETTLING = 60
+KINDS = [
+    (InDoubtPolicy.SKIP, Target.SERVICE, MessageClass.MARKETING),
+    (InDoubtPolicy.RESEND, Target.SERVICE, MessageClass.MARKETING),
+    (InDoubtPolicy.SKIP, Target.EVERYBODY, MessageClass.MARKETING),
+    (InDoubtPolicy.RESEND, Target.EVERYBODY, MessageClass.TRANSACTIONAL),
+]
+numbers = st.integers(0, 59)
+WORKERS = ("another_worker", "slow", "slow_and_another_worker", "another_worker_killed")
+MOVES = ("begin_analysis", "analyse", "fail_analysis", "schedule", "start_due", "start", "pause", "resume", "stop")
+PEOPLE = (
+    "leave_service", "opt_out_of_channel", "opt_out_of_everything", "quarantine", "complaint", "hard_bounce",
+    "soft_bounces", "release", "release", "opt_in", "opt_in", "lift", "lift", "erase", "import_again", "import_again",
+    "change_address", "opt_out_of_address",
+)  # fmt: skip
+MEANWHILE = (*WORKERS, *WORKERS, "pause", "stop", *(name for name in PEOPLE if name != "soft_bounces"))
+replies = st.one_of(st.just("250"), st.sampled_from(sorted(REPLIES)))
+kills = st.sampled_from([""] * 6 + ["before the hand-off", "after the hand-off", "after the record"])
+scripts = st.lists(
+    st.tuples(replies, st.one_of(st.just(""), st.sampled_from(MEANWHILE)), st.booleans(), kills, numbers), max_size=5
+)
+SPANS = [timedelta(seconds=31), timedelta(seconds=130), timedelta(minutes=8), timedelta(hours=5), timedelta(days=2)]
+
+
+class Observer:
+    """Who is told by the world of what its workers do."""
+
+    def __init__(self, tries: Tries) -> None:
+        self.begins, self.claimed, self.answered, self.ends = (
+            tries.begins,
+            tries.claimed,
+            tries.answered_to,
+            tries.ends,
+        )
+
+
+class Machine(RuleBasedStateMachine):
+    """One example, in a transaction that is undone at its end."""
+
+    world: World
+    service: Service
+    people: set[int]
+    reached: set[Any]
+    done: Counter[str]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.atomic = transaction.atomic()
+        self.atomic.__enter__()
+        cache.clear()
+        self.world.clock.back_to_start()
+        self.world.under_way = []
+        self.facts = Facts(people=set(self.people))
+        self.tries = Tries(self.facts)
+        self.world.observer = Observer(self.tries)
+        self.acts = Acts(self.service, self.facts, self.world.clock.passes)
+        self.sizes: Any = None
+
+    @initialize(group=st.sampled_from([1, 1, 1, 3]), size=st.integers(2, 4))
+    def configure(self, group: int, size: int) -> None:
+        self.sizes = override_settings(HAND_OFF_GROUP=group, LEASE_SIZE=size, SENDING_CONNECTIONS=1)
+        self.sizes.enable()
+
+    # -- choosing a delivery ----------------------------------------------------------------------------------
+
+    def existing(self, state: State, n: int) -> Delivery | None:
+        found = list(Delivery.objects.filter(state=state).order_by("pk"))
+        return found[n % len(found)] if found else None
+
+    def draft(self, n: int) -> Delivery:
+        policy, target, message_class = KINDS[n % len(KINDS)]
+        return DeliveryFactory.create(
+            service=self.service, in_doubt_policy=policy, target=target, message_class=message_class
+        )
+
+    def in_state(self, state: State, n: int) -> Delivery:
+        """Return a delivery in a state: one that is there, else a new one that is brought there."""
+        if (found := self.existing(state, n)) is not None:
+            return found
+        if state == State.DRAFT:
+            return self.draft(n)
+        if state == State.ANALYSING:
+            delivery = self.in_state(State.DRAFT, n)
+            self.facts.analysis_begins(analysis.start(delivery, at=timezone.now()).pk)
+        elif state == State.ANALYSED:
+            delivery = self.in_state(State.ANALYSING, n)
+            analysis.work(delivery.pk)
+        elif state == State.SENDING:
+            delivery = self.in_state(State.ANALYSED, n)
+            sending.start(delivery, at=timezone.now())
+        else:
+            delivery = self.in_state(State.SENDING, n)
+            sending.pause(delivery)
+            self.facts.begin("halted", delivery.pk)
+        delivery.refresh_from_db()
+        assert delivery.state == state
+        return delivery
+
+    # -- what operators do ------------------------------------------------------------------------------------
+
+    def begin_analysis(self, n: int) -> bool:
+        return bool(self.existing(State.DRAFT, n) or self.draft(n)) and bool(self.in_state(State.ANALYSING, n))
+
+    def analyse(self, n: int) -> bool:
+        """Analyse a delivery, perhaps one that is analysed already; a worker goes on with what another began."""
+        delivery = self.existing(State.ANALYSED, n) if n % 3 else None
+        if delivery is None:
+            delivery = self.in_state(State.ANALYSING, n)
+        else:
+            self.facts.analysis_begins(analysis.start(delivery, at=timezone.now()).pk)
+        analysis.work(delivery.pk)
+        return True
+
+    def fail_analysis(self, n: int) -> bool:
+        analysis.fail(self.in_state(State.ANALYSING, n).pk, "no room", at=timezone.now())
+        return True
+
+    def schedule(self, n: int) -> bool:
+        at = timezone.now() + timedelta(minutes=1 + n)
+        scheduling.schedule(self.in_state(State.ANALYSED, n), at=at, now=timezone.now())
+        return True
+
+    def start_due(self, n: int) -> bool:
+        """Let the moment of a scheduled delivery come; once in a while too late."""
+        delivery = self.existing(State.SCHEDULED, n)
+        if delivery is None or delivery.scheduled_at is None:
+            return False
+        late = timedelta(hours=2) if n % 7 == 0 else timedelta(0)
+        self.world.clock.passes(max(delivery.scheduled_at - timezone.now() + late, timedelta(0)))
+        for pk in scheduling.start_due(timezone.now()).to_analyse:
+            self.facts.analysis_begins(AnalysisRun.objects.filter(delivery=pk).latest("pk").pk)
+            if n % 2:
+                analysis.work(pk)
+        return True
+
+    def start(self, n: int) -> bool:
+        sending.start(self.in_state(State.ANALYSED, n), at=timezone.now())
+        return True
+
+    def pause(self, n: int, *, only: bool = False) -> bool:
+        delivery = self.existing(State.SENDING, n) if only else self.in_state(State.SENDING, n)
+        if delivery is None:
+            return False
+        sending.pause(delivery)
+        self.facts.begin("halted", delivery.pk)
+        return True
+
+    def resume(self, n: int) -> bool:
+        delivery = self.in_state(State.PAUSED, n)
+        sending.resume(delivery)
+        self.facts.end("halted", delivery.pk)
+        return True
+
+    def stop(self, n: int, *, only: bool = False) -> bool:
+        state = State.SENDING if n % 2 else State.PAUSED
+        delivery = self.existing(state, n) if only else self.in_state(state, n)
+        if delivery is None:
+            return False
+        sending.stop(delivery)
+        self.facts.begin("halted", delivery.pk)
+        return True
+
+    # -- what workers do --------------------------------------------------------------------------------------
+
+    def another_worker(self, n: int, delivery: int) -> bool:
+        self.world.work(delivery, [Script(sorted(REPLIES)[n % len(REPLIES)])] if n % 2 else [])
+        return True
+
+    def another_worker_killed(self, n: int, delivery: int) -> bool:
+        return self.world.work(delivery, statements=n).dead
+
+    def slow(self, n: int, delivery: int) -> bool:
+        self.world.clock.passes(timedelta(seconds=n if n % 2 else 121 + n))
+        return True
+
+    def slow_and_another_worker(self, n: int, delivery: int) -> bool:
+        return self.slow(0, delivery) and self.another_worker(n, delivery)
+
+    def meanwhile(self, name: str, n: int, delivery: int) -> Callable[[], None]:
+        def act() -> None:
+            if name in WORKERS:
+                done = getattr(self, name)(n, delivery)
+            elif name in ("pause", "stop"):
+                done = getattr(self, name)(n, only=True)
+            else:
+                done = self.acts.names[name](n)
+            self.count(name, done)
+            self.done["meanwhile"] += done
+
+        return act
+
+    def written(self, drawn: list[Any], delivery: int) -> list[Script]:
+        return [
+            Script(reply, self.meanwhile(name, n, delivery) if name else None, late, kill)
+            for reply, name, late, kill, n in drawn
+        ]
+
+    # -- rules ------------------------------------------------------------------------------------------------
+
+    @rule(acts=st.lists(st.tuples(st.sampled_from(PEOPLE), numbers), min_size=1, max_size=3))
+    def somebody_acts(self, acts: list[tuple[str, int]]) -> None:
+        for name, n in acts:
+            self.count(name, self.acts.names[name](n))
+            self.facts.check(self.service.pk, self.tries.answered)
+
+    @rule(move=st.sampled_from(MOVES), n=numbers)
+    def an_operator_moves(self, move: str, n: int) -> None:
+        self.count(move, getattr(self, move)(n))
+
+    @rule(n=numbers, drawn=scripts)
+    def send(self, n: int, drawn: list[Any]) -> None:
+        delivery = self.in_state(State.SENDING, n)
+        self.world.work(delivery.pk, self.written(drawn, delivery.pk))
+        self.count("send")
+
+    @rule(n=numbers, drawn=scripts, statements=st.integers(0, 120))
+    def send_and_be_killed(self, n: int, drawn: list[Any], statements: int) -> None:
+        delivery = self.in_state(State.SENDING, n)
+        self.world.work(delivery.pk, self.written(drawn, delivery.pk), statements=statements)
+        self.count("send_and_be_killed")
+
+    @rule(drawn=scripts)
+    def ring(self, drawn: list[Any]) -> None:
+        for pk in analysis.to_ring_again(timezone.now()):
+            analysis.work(pk)
+        for pk in sending.to_ring_again(timezone.now()):
+            self.world.work(pk, self.written(drawn, pk))
+        self.count("ring")
+
+    @rule(n=numbers)
+    def repeat_a_task(self, n: int) -> None:
+        found = list(Delivery.objects.order_by("pk").values_list("pk", flat=True))
+        if found:
+            self.world.work(found[n % len(found)])
+            analysis.work(found[n % len(found)])
+            self.count("repeat_a_task")
+
+    @rule(span=st.sampled_from(SPANS), n=numbers)
+    def time_passes(self, span: timedelta, n: int) -> None:
+        self.world.clock.passes(span)
+        self.count("time_passes")
+
+    @rule(minutes=st.sampled_from([-60, -5, 5, 60]))
+    def the_clock_is_put_right(self, minutes: int) -> None:
+        self.world.clock.jumps(timedelta(minutes=minutes))
+        self.count("the_clock_is_put_right")
+
+    def count(self, name: str, done: bool = True) -> None:
+        self.done[name] += bool(done)
+
+    # -- what holds -------------------------------------------------------------------------------------------
+
+    @invariant()
+    def all_promises_hold(self) -> None:
+        self.done["steps"] += 1
+        self.facts.check(self.service.pk, self.tries.answered)
+        self.reached |= {LogStatus(status) for status in self.tries.check_rows()}
+        self.reached |= {State(state) for state in Delivery.objects.values_list("state", flat=True)}
+
+    def teardown(self) -> None:
+        try:
+            if sys.exc_info()[0] is None:
+                self.settle()
+        finally:
+            if self.sizes is not None:
+                self.sizes.disable()
+            transaction.set_rollback(True)
+            self.atomic.__exit__(None, None, None)
+
+    def settle(self) -> None:
+        """Let everything that has begun run to its end, with nobody but the beat to ring."""
+        for delivery in Delivery.objects.filter(state=State.PAUSED):
+            sending.resume(delivery)
+            self.facts.end("halted", delivery.pk)
+        for _round in range(LONGEST_SETTLING):
+            now = timezone.now()
+            for pk in analysis.to_ring_again(now):
+                analysis.work(pk)
+            for pk in sending.to_ring_again(now):
+                self.world.work(pk)
+            waiting = Delivery.objects.filter(state__in=[State.SENDING, State.STOPPING, State.ANALYSING])
+            if not waiting.exists():
+                break
+            self.world.clock.passes(timedelta(minutes=20))
+        self.all_promises_hold()
+        assert not waiting.exists(), "a delivery does not end by itself"
+        ended = Delivery.objects.filter(state__in=ENDED).values("current_run")
+        assert not Lease.objects.filter(Lease.open_q(), run__in=ended).exists()
+
+
+@pytest.fixture
+def machine() -> Iterator[type[Machine]]:
+    """Return a machine whose people are there for all examples, and whose counters go on through them."""
+    with running_world() as world:
+        own = type("SendingMachine", (Machine,), {})
+        own.world, own.service = world, ServiceFactory.create()
+        own.people = {ProfileFactory.create(email=text, services=[own.service]).pk for text in POOL[:7]}
+        own.reached, own.done = set(), Counter()
+        yield own
+
+
+def run(machine: type[Machine], number: int, *, examples: int, steps: int) -> None:
+    chosen = settings(
+        max_examples=examples, stateful_step_count=steps, deadline=None, database=None, print_blob=True,
+        suppress_health_check=list(HealthCheck), phases=[Phase.generate, *([Phase.shrink] if os.environ.get("MACHINE_SHRINK") else [])],
+    )  # fmt: skip
+    run_state_machine_as_test(seed(number)(machine), settings=chosen)
+
+
+def test_sending_keeps_its_promises_whatever_happens(machine: type[Machine]) -> None:
+    drawn = int(os.environ.get("MACHINE_SEED") or random.SystemRandom().randrange(2**32))
+    wanted = int(os.environ.get("MACHINE_STEPS") or 0)
+    expected = {*PEOPLE, *MOVES, *WORKERS, "send", "send_and_be_killed", "ring", "repeat_a_task", "meanwhile",
+                "time_passes", "the_clock_is_put_right"}  # fmt: skip
+    began, rounds = time.perf_counter(), 0
+    counted = machine.world.counted
+    while rounds < MOST_ROUNDS or machine.done["steps"] < wanted:
+        run(machine, drawn + rounds, examples=EXAMPLES, steps=STEPS)
+        rounds += 1
+        sys.stderr.write(f"{rounds} {machine.done} {time.perf_counter()-began}\n")
+        enough = min(machine.done[name] for name in expected) >= AT_LEAST
+        enough = enough and min(counted[name] for name in REPLIES) >= AT_LEAST
+        if enough and machine.done["steps"] >= wanted:
+            break
+    told = f"seed {drawn}, {machine.done['steps']} steps, {time.perf_counter() - began:.0f} s"
+    sys.stdout.write(f"\n{told}: {dict(machine.done)} {dict(counted)}\n")
+    assert {name: machine.done[name] for name in expected if machine.done[name] < AT_LEAST} == {}, told
+    assert {name: counted[name] for name in REPLIES if counted[name] < AT_LEAST} == {}, told
+    assert {*State, *LogStatus} - machine.reached == set(), told
