@@ -1,4 +1,4 @@
-"""Why a scheduled delivery did not start by itself, kept in its `error` as a code with numbers, told when shown.
+"""Why a delivery did not start or paused by itself, kept in its `error` as a code with numbers, told when shown.
 
 People who look at it may read different languages, and the worker that finds it knows none of them:
 
@@ -25,6 +25,10 @@ class Held(StrEnum):
     CHANGED = "changed"
     CHANNEL = "channel"
     CRITERIA = "criteria"
+    # A delivery that was being sent, and paused by itself (see `watch`).
+    HARD = "hard"
+    COMPLAINTS = "complaints"
+    BLOCKED = "blocked"
 
 
 def held(why: Held, **about: int | datetime) -> str:
@@ -70,6 +74,21 @@ def in_words(error: str) -> str:
             )
         case Held.CHANNEL:
             return _("Messages of this channel can be prepared and analysed, but not sent yet.")
+        case Held.HARD:
+            text = _(
+                "Paused by itself: %(number)s of %(of)s addresses do not exist. The list may be old. Find out where "
+                "they come from before you go on."
+            )
+        case Held.COMPLAINTS:
+            text = _(
+                "Paused by itself: %(number)s of %(of)s people reported the message as spam. Look at whom it is for "
+                "and what it says before you go on."
+            )
+        case Held.BLOCKED:
+            text = _(
+                "Paused by itself: %(number)s times, a receiving side refused us, and not an address. See what they "
+                "answer, and put that right before you go on."
+            )
         case _other:
             return error
     return text % words

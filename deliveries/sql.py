@@ -19,6 +19,7 @@ from .models import (
     Lease,
     LogStatus,
     Reason,
+    RunDomain,
     RunReason,
     RunRule,
 )
@@ -29,6 +30,7 @@ _LEASE = Lease._meta.db_table
 _COUNTER = RunReason._meta.db_table
 _RULE = RunRule._meta.db_table
 _DELIVERY = Delivery._meta.db_table
+_DOMAIN = RunDomain._meta.db_table
 
 
 class ReasonCount(NamedTuple):
@@ -219,6 +221,29 @@ def add_rule_counts(run: int, counts: Mapping[tuple[int, int], int], labels: Map
         f"INSERT INTO {_RULE} AS c (run_id, rule, reason, label, number) VALUES {places} "
         "ON CONFLICT (run_id, rule) DO UPDATE SET number = c.number + excluded.number",
         tuple(value for row in rows for value in row),
+    )
+
+
+def add_domain_counts(run: int, rows: Sequence[tuple[str, int, int, int, int, str]]) -> None:
+    """Add to the counters of the mail domains of a run: (domain, sent, failed, deferred, blocked, last answer).
+
+    One statement; in the order of the rows, which must be that of everybody: of the domains.
+    """
+    if not rows:
+        return
+    places = ", ".join(["(%s, %s, %s, %s, %s, %s, %s, %s)"] * len(rows))
+    values = tuple(
+        value
+        for domain, sent, failed, deferred, blocked, answer in rows
+        for value in (run, domain, sent, failed, deferred, blocked, failed + deferred + blocked, answer)
+    )
+    _execute(
+        f"INSERT INTO {_DOMAIN} AS c (run_id, domain, sent, failed, deferred, blocked, trouble, answer) "
+        f"VALUES {places} ON CONFLICT (run_id, domain) DO UPDATE SET sent = c.sent + excluded.sent, "
+        "failed = c.failed + excluded.failed, deferred = c.deferred + excluded.deferred, "
+        "blocked = c.blocked + excluded.blocked, trouble = c.trouble + excluded.trouble, "
+        "answer = CASE WHEN excluded.answer = '' THEN c.answer ELSE excluded.answer END",
+        values,
     )
 
 

@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 
 from profiles.channels import Channel
 
-from .. import control, lifecycle, plan
+from .. import control, lifecycle, plan, watch
 from ..criteria import CriteriaRefused
 from ..errors import ChannelNotSent, MoveRefused, NotReady
 from ..models import Delivery, State
@@ -45,7 +45,8 @@ def pause(delivery: Delivery, *, problem: str = "") -> None:
 
 
 def resume(delivery: Delivery) -> None:
-    lifecycle.move(delivery, State.SENDING, only_from=State.PAUSED, error="")
+    """Go on with a paused delivery. What it had done by now, whoever resumes has seen: see `watch`."""
+    lifecycle.move(delivery, State.SENDING, only_from=State.PAUSED, error="", tolerated=watch.seen_now(delivery))
 
 
 def stop(delivery: Delivery) -> None:

@@ -5,11 +5,12 @@ written in the same transaction as the claim of the next one; before anything th
 lease), it is written at once.
 """
 
+import secrets
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
@@ -20,17 +21,18 @@ from profiles.channels import Channel
 from profiles.models import Profile
 from profiles.texts import supported
 
-from .. import composing, gate, lifecycle, messages, pace
+from .. import composing, domains, gate, lifecycle, messages, pace, tally, watch
 from ..errors import TemplateRefused
 from ..exclusions import Judging
 from ..models import AnalysisRun, Delivery, DeliveryLog, Lease, LogStatus, State
 from ..transports import SmtpTransport, Transport
 from ..transports.base import Blame
 from . import moves, outcomes, stopping
-from .leases import cancel_rest, give_back, next_due, settle_abandoned, take_lease
+from .leases import another_is_untouched, cancel_rest, give_back, next_due, settle_abandoned, take_lease
 from .plain import PlainClaims
 from .prepared import PreparedClaims
 from .results import Answer, Result
+from .waiting import Due, Waiting
 
 S = LogStatus
 FETCH = 100
@@ -38,6 +40,8 @@ FETCH = 100
 CHECKED_FOR = timedelta(seconds=1)
 # A range that is due so soon is waited for; for others the task is rung again.
 WORTH_WAITING = timedelta(seconds=10)
+# A range whose rows all wait for their domains is looked at again so soon: somebody may end a rest.
+LONGEST_WAIT = timedelta(minutes=1)
 LONGEST_NAP = 1.0  # seconds: so soon a pause is noticed by whoever waits
 # How long what is known about messages in hand is kept when the database does not answer.
 KEPT_FOR = timedelta(seconds=60)
@@ -90,6 +94,7 @@ class _Ready:
     """A row with its message, or with what is wrong with its template."""
 
     row: DeliveryLog
+    domain: str
     envelope: messages.Envelope | None
     problem: str = ""
 
@@ -103,8 +108,10 @@ class _Sender:
         self.plain = PlainClaims(delivery, run, judging)
         self.claims = PreparedClaims(delivery, run, judging) if connection.vendor == "postgresql" else self.plain
         self.contents = {content.language: content for content in delivery.contents.all()}
-        self.minutes = pace.Minutes(run)
+        self.minutes, self.tally = pace.Minutes(run), tally.DomainTally(run)
+        self.limits = domains.Limits(secrets.token_hex(8))
         self.results: list[Result] = []  # not written yet
+        self.wait_until: datetime | None = None  # when the first row of the lease that waits for its domain may leave
         self.problem = ""  # what the receiving side has against us
 
     def run(self, *, until: datetime) -> bool:
@@ -138,28 +145,68 @@ class _Sender:
         through = False
         try:
             settle_abandoned(lease, self.delivery, at=timezone.now())
-            for ready in self._groups(lease):
+            for ready in self._groups(lease, until):
                 if not self._send(ready, lease) or self._is_over(until):
                     break
             else:
                 through = True
         finally:
             self._write_results(lease)
-            give_back(lease, through=through)
-            self.minutes.add_up()
+            give_back(lease, through=through, wait_until=self.wait_until)
+            self._add_up()
             if self.problem:
                 moves.pause(self.delivery, problem=self.problem)
 
-    def _groups(self, lease: Lease) -> Iterator[list[_Ready]]:
+    def _add_up(self) -> None:
+        """Add what was done to the counters, and pause when that is more harm than good."""
+        self.minutes.add_up()
+        self.tally.add_up()
+        watch.pause_if_needed(self.delivery, self.run_of)
+
+    def _groups(self, lease: Lease, until: datetime) -> Iterator[list[_Ready]]:
         """Yield the rows to send now with their messages, as many at a time as are claimed together."""
         group: list[_Ready] = []
-        for row, person in self._due(lease):
-            group.append(self._compose(row, person))
-            if len(group) >= settings.HAND_OFF_GROUP:
+        for due in self._in_turn(lease, until):
+            if due is not None:
+                group.append(self._compose(*due))
+            if group and (due is None or len(group) >= settings.HAND_OFF_GROUP):
                 yield group
                 group = []
         if group:
             yield group
+
+    def _in_turn(self, lease: Lease, until: datetime) -> Iterator[Due | None]:
+        """Yield the due rows, those whose mail domain must be given time after the others; None before a wait."""
+        waiting, self.wait_until = Waiting(), None
+        for due in self._due(lease):
+            if self._may_leave(due, waiting):
+                yield due
+            for earlier in waiting.ready():
+                if self._may_leave(earlier, waiting):
+                    yield earlier
+        while waiting and not self._is_over(until):
+            wait = waiting.soonest() - time.time()
+            if wait > WORTH_WAITING.total_seconds() or another_is_untouched(self.run_of, at=timezone.now()):
+                break
+            yield None
+            self._write_results(lease)
+            self._nap(wait)
+            for earlier in waiting.ready():
+                if self._may_leave(earlier, waiting):
+                    yield earlier
+        if waiting:
+            soonest = datetime.fromtimestamp(waiting.soonest(), tz=UTC)
+            self.wait_until = min(soonest, timezone.now() + LONGEST_WAIT)
+
+    def _may_leave(self, due: Due, waiting: Waiting) -> bool:
+        """Take leave of the row's mail domain, or have the row wait."""
+        domain, now = domains.domain_of(due[0].address), time.time()
+        until = waiting.held_until(domain, at=now)
+        if not until and (wait := self.limits.ask(domain)):
+            until = now + wait
+        if until:
+            waiting.put(domain, due, until=until)
+        return not until
 
     def _due(self, lease: Lease) -> Iterator[tuple[DeliveryLog, Profile | None]]:
         """Yield the rows to send now, in profile order, with their people as they are now."""
@@ -188,12 +235,13 @@ class _Sender:
 
     def _compose(self, row: DeliveryLog, person: Profile | None) -> _Ready:
         """Write a message before it is claimed, so that a slow template leaves the claim as short as it is."""
+        domain = domains.domain_of(row.address)
         language = supported(person.language if person else "")
         content = self.contents.get(language) or next(iter(self.contents.values()))
         try:
-            return _Ready(row, composing.compose_row(self.delivery, content, row, person))
+            return _Ready(row, domain, composing.compose_row(self.delivery, content, row, person))
         except TemplateRefused as error:
-            return _Ready(row, None, str(error))
+            return _Ready(row, domain, None, str(error))
 
     def _send(self, group: Sequence[_Ready], lease: Lease) -> bool:
         """Claim some rows and hand over those that may leave; return False when the lease must be left."""
@@ -201,6 +249,7 @@ class _Sender:
         checked, going_on = time.monotonic(), True
         for ready in group:
             if ready.row.pk not in answer.claimed:
+                self.limits.done(ready.domain)
                 continue
             before = S(ready.row.status)
             ready.row.attempts += 1
@@ -208,6 +257,7 @@ class _Sender:
                 going_on = self._hand_over(ready, erroneous=ready.row.pk in answer.erroneous)
             else:
                 self.results.append(Result(ready.row, before, timezone.now()))
+            self.limits.done(ready.domain)
         if not answer.sending or not going_on:
             raise Halt
         return answer.owned
@@ -224,10 +274,12 @@ class _Sender:
         result = outcomes.result_of(row, outcome, self.delivery, at=at, took=took)
         self.results.append(result)
         self.minutes.note(result.status, at=at)
+        self.tally.note(ready.domain, outcome)
+        self.limits.note(ready.domain, outcome, at=at)
         outcomes.learn(row, outcome, self.delivery, erroneous=erroneous, at=at)
         if outcome.blame == Blame.SENDER:
             self.problem = outcome.answer
-        return outcome.blame == Blame.ADDRESS or outcome.status == S.IN_DOUBT
+        return outcome.blame in (Blame.ADDRESS, Blame.DOMAIN) or outcome.status == S.IN_DOUBT
 
     def _claim(self, rows: list[DeliveryLog], lease: Lease) -> Answer:
         """Write the results that are waiting, and claim; rows that may not leave are marked one by one."""

@@ -12,6 +12,7 @@ class Blame(Enum):
     """What a failure is about: this address, or what all messages would meet."""
 
     ADDRESS = "address"
+    DOMAIN = "domain"  # its domain asks for patience, or takes nothing from us for now
     CONNECTION = "connection"  # nobody answered, or the line broke: try everything again later
     SENDER = "sender"  # who we are is refused: stop before the whole list is burnt
 

@@ -220,7 +220,7 @@ def test_a_worker_that_died_leaves_at_most_one_message_in_doubt_and_none_twice(s
         patch.setattr(gate, "hand_off", dead)
         # A dead process writes nothing and gives nothing back either.
         patch.setattr(_Sender, "_write_results", lambda self, lease: None)
-        patch.setattr(worker, "give_back", lambda lease, through: None)
+        patch.setattr(worker, "give_back", lambda lease, **how: None)
         send(delivery)
     assert send(delivery) == {S.SENT: 1, S.HANDING_OFF: 1, S.PENDING: 2}, "somebody else's lease is respected"
     Lease.objects.update(expires_at=timezone.now())
