@@ -7,9 +7,11 @@ was handed over, and what a killed worker can have told nobody.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.utils import timezone
 
 from deliveries.messages import Envelope
 from deliveries.models import Delivery, DeliveryLog, InDoubtPolicy, Lease, LogStatus, MessageClass, Reason, State, Target
@@ -24,6 +26,11 @@ Claim = tuple[int, int]  # a log row, and the number of the try
 Fact = tuple[Any, ...]  # its kind, then whom and what it is about
 OPEN = {S.PENDING, S.HANDING_OFF, S.RETRY}
 ABSORBING = {S.EXCLUDED, S.SENT, S.FAILED, S.SUPPRESSED, S.CANCELLED}
+# A late answer that asks to try again reopens a doubtful row, also when its delivery has ended meanwhile: a defect that
+# is known, until whose mending such rows are left out of what is checked at the end of a delivery.
+LATE_ANSWERS_REOPEN = True
+# Whether somebody has left since the analysis is told by the clock, also when it has been set back meanwhile: likewise.
+CLOCK_OF_LEAVING = True
 ENDED = {State.FINISHED, State.STOPPED}
 MESSAGE_ID = re.compile(rb"^Message-ID:\s*(\S+)", re.MULTILINE | re.IGNORECASE)
 
@@ -38,6 +45,7 @@ class Since:
     """When a fact began: after so many acts, and after these claims."""
 
     act: int
+    at: datetime
     after: frozenset[Claim]
 
 
@@ -52,13 +60,13 @@ class Facts:
     since: dict[Fact, Since] = field(default_factory=dict)
     people: set[int] = field(default_factory=set)
     kept: set[tuple[bytes, str]] = field(default_factory=set)  # opt-outs of addresses that nobody has
-    analysed: dict[int, int] = field(default_factory=dict)  # run → number of the act that began it
+    analysed: dict[int, Since] = field(default_factory=dict)  # run → when it began
     acts: int = 0
 
     def begin(self, *fact: Any, after: frozenset[Claim] | None = None) -> None:
         self.acts += 1
         if fact not in self.since:
-            self.since[fact] = Since(self.acts, leaving() if after is None else after)
+            self.since[fact] = Since(self.acts, timezone.now(), leaving() if after is None else after)
 
     def end(self, *fact: Any) -> None:
         self.acts += 1
@@ -69,7 +77,7 @@ class Facts:
 
     def analysis_begins(self, run: int) -> None:
         self.acts += 1
-        self.analysed[run] = self.acts
+        self.analysed[run] = Since(self.acts, timezone.now(), frozenset())
 
     def forbidding(self, row: DeliveryLog, delivery: Delivery) -> Iterator[tuple[Fact, Since]]:
         """Yield what forbids to send a row now."""
@@ -83,9 +91,11 @@ class Facts:
             if since is None:
                 continue
             # Who left before the analysis of a delivery to everybody is written to all the same.
-            before = fact[0] == "left" and delivery.target == Target.EVERYBODY
-            if not (before and since.act < self.analysed[row.run_id]):
-                yield fact, since
+            if fact[0] == "left" and delivery.target == Target.EVERYBODY:
+                analysed = self.analysed[row.run_id]
+                if since.act < analysed.act or (CLOCK_OF_LEAVING and since.at < analysed.at):
+                    continue
+            yield fact, since
 
     def check(self, service: int, answered: dict[bytes, frozenset[Claim]]) -> None:
         """Compare with what the tables say; take over the quarantines that refusals have led to."""
@@ -118,6 +128,7 @@ class Try:
     arrived: bool = False
     once: bool = True  # the delivery does not send again what is in doubt
     broke: bool = False  # the line broke at the dot
+    overtaken: bool = False  # another worker took its lease while it was on its way
     lost: bool = False  # the worker was killed or overtaken before it wrote what it knew
 
     @property
@@ -163,16 +174,16 @@ class Tries:
         assert found
         attempt = Try(claim, process, found.group(1), once=delivery.in_doubt_policy == InDoubtPolicy.SKIP)
         for earlier in self.rows.get(row.pk, ()):
-            self._may_follow(earlier, attempt, delivery)
+            taken = earlier.claim in self.before[process]  # when the worker began, its outcome was not written
+            self._may_follow(earlier, attempt, delivery, doubtful=taken or earlier.unsure or not earlier.ended)
         self.rows.setdefault(row.pk, []).append(attempt)
         self.live.append(attempt)
         return attempt
 
     @staticmethod
-    def _may_follow(earlier: Try, attempt: Try, delivery: Delivery) -> None:
+    def _may_follow(earlier: Try, attempt: Try, delivery: Delivery, *, doubtful: bool) -> None:
         assert earlier.claim != attempt.claim, "one claim, two hand-offs"
         assert earlier.message_id in (b"", attempt.message_id), "the same message under another identifier"
-        doubtful = earlier.unsure or not earlier.ended
         if doubtful:
             assert delivery.in_doubt_policy == InDoubtPolicy.RESEND, "sent again what was in doubt"
         else:
@@ -201,14 +212,13 @@ class Tries:
         """Check what a worker leaves behind."""
         self.learnt(process)
         before, now = self.before.pop(process), leaving()
+        self._overtaken(before - now - self.orphans)
         for attempt in list(self.live):
             if attempt.process is process:
                 assert process.dead or attempt.claim not in now, "an outcome is not recorded"
                 # One that was overtaken puts the row right when it comes to its end, unless it is on its way again.
                 attempt.lost = attempt.claim in now or (attempt.lost and (process.dead or not attempt.once))
                 self.live.remove(attempt)
-            elif attempt.claim in before - now:
-                attempt.lost = True
         left = now - before - self.orphans
         assert process.dead or not left, "claimed and neither handed over nor given back"
         assert len(left) <= settings.HAND_OFF_GROUP, "a kill leaves more in doubt than one group"
@@ -218,6 +228,21 @@ class Tries:
             self.rows.setdefault(claim[0], []).append(Try(claim, process, lost=True, ended=True))
         if process.refused and not process.dead:
             assert Delivery.objects.get(pk=process.delivery).state != State.SENDING, "goes on with a refused sender"
+
+    def _overtaken(self, claims: frozenset[Claim]) -> None:
+        """Note that a worker took these from a slower one, which may not even have handed them over."""
+        for claim in claims:
+            attempt = next((attempt for attempt in self.live if attempt.claim == claim), None)
+            if attempt is None:
+                slower = list(self.before)[-1]
+                attempt = Try(claim, slower, ended=True, once=self.is_once(claim))
+                self.rows.setdefault(claim[0], []).append(attempt)
+                self.live.append(attempt)
+            attempt.lost = attempt.overtaken = True
+
+    @staticmethod
+    def is_once(claim: Claim) -> bool:
+        return DeliveryLog.objects.filter(pk=claim[0], delivery__in_doubt_policy=InDoubtPolicy.SKIP).exists()
 
     def rows_of(self, claims: frozenset[Claim]) -> list[Try]:
         return [attempt for row, _number in claims for attempt in self.rows.get(row, ())]
@@ -248,8 +273,11 @@ class Tries:
         elif once and row.status not in (S.EXCLUDED, S.HANDING_OFF):
             assert not any(attempt.arrived for attempt in tries), f"handed over, and {S(row.status).label}"
 
-    @staticmethod
-    def _check_ledger(deliveries: dict[int, Delivery], rows: list[DeliveryLog]) -> None:
+    def reopened(self, row: int) -> bool:
+        """Say whether a row may be open though its delivery has ended."""
+        return LATE_ANSWERS_REOPEN and any(attempt.overtaken for attempt in self.rows.get(row, ()))
+
+    def _check_ledger(self, deliveries: dict[int, Delivery], rows: list[DeliveryLog]) -> None:
         runs = {delivery.current_run_id: delivery for delivery in deliveries.values()}
         placed = 0
         for lease in Lease.objects.filter(run__in=[run for run in runs if run]):
@@ -262,6 +290,7 @@ class Tries:
             assert counted == {status: within.count(status) for status in S}, "the counts are not those of the rows"
             assert lease.size == len(within)
             placed += len(within)
-            state = runs[lease.run_id].state
-            assert state not in ENDED or not OPEN.intersection(within), f"{state}, with messages still to send"
         assert placed == sum(row.run_id in runs for row in rows), "rows that are in no lease"
+        for row in rows:
+            if row.run_id in runs and row.status in OPEN and not self.reopened(row.pk):
+                assert runs[row.run_id].state not in ENDED, "a delivery has ended with messages still to send"

@@ -43,7 +43,7 @@ REPLIES: dict[str, Reply] = {
     "5xx hard": Reply(Outcome(S.FAILED, 550, "5.1.1 User unknown")),
     "5xx soft": Reply(Outcome(S.FAILED, 550, "Not now")),
     "5xx policy": Reply(Outcome(S.FAILED, 554, "5.7.1 Message rejected as spam")),
-    "patience": Reply(Outcome(S.RETRY, 450, "4.7.1 Rate limited, wait a while")),
+    "patience": Reply(Outcome(S.RETRY, 450, "4.7.1 Rate limited, wait a while", Blame.DOMAIN)),
     "time-out": Reply(Outcome(S.RETRY, 0, "timed out", Blame.CONNECTION)),
     "drop before the dot": Reply(Outcome(S.RETRY, 0, "connection lost", Blame.CONNECTION)),
     "drop after the dot": Reply(Outcome(S.IN_DOUBT, 0, "connection lost", Blame.CONNECTION), arrives=True),
