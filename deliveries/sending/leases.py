@@ -26,6 +26,7 @@ from ..models import (
 from .results import Result
 
 S = LogStatus
+FINAL = (S.SENT, S.FAILED, S.SUPPRESSED)
 
 
 def take_lease(run: AnalysisRun, *, at: datetime, cancelling: bool = False) -> Lease | None:
@@ -131,13 +132,16 @@ def to_ring_again(at: datetime) -> list[int]:
 
 
 def record(lease: Lease, result: Result) -> None:
-    """Write what became of a hand-off, once: a row that was taken for in doubt meanwhile is put right."""
+    """Write what became of a hand-off, once: a row that was taken for in doubt meanwhile is put right.
+
+    Only by an answer that ends it: its delivery may be over, and nobody would try it again.
+    """
     row, after = result.row, result.status
     fields = {"status": after, "answer": result.answer, "finished_at": result.at, "not_before": result.not_before}
     if after == S.SUPPRESSED:
         fields["reason"] = Reason.ENCODING
     with transaction.atomic():
-        for before in (S.HANDING_OFF, S.IN_DOUBT):
+        for before in (S.HANDING_OFF, S.IN_DOUBT) if after in FINAL else (S.HANDING_OFF,):
             if DeliveryLog.objects.filter(pk=row.pk, status=before, attempts=row.attempts).update(**fields):
                 recount(lease.pk, before, after, took=result.took, hard=result.hard)
                 if after == S.SUPPRESSED:

@@ -248,6 +248,17 @@ def test_an_outcome_that_comes_late_puts_a_doubtful_row_right(sink: Sink) -> Non
     assert outcome(delivery) == {S.SENT: 1}
 
 
+def test_an_answer_that_comes_late_never_reopens_a_delivery_that_is_over(sink: Sink) -> None:
+    delivery = ready(people=1)
+    sending.start(delivery, at=timezone.now())
+    Lease.objects.update(pending=0, handing_off=1)
+    DeliveryLog.objects.update(status=S.HANDING_OFF, attempts=1)
+    assert send(delivery) == {S.IN_DOUBT: 1}
+    sending.record(Lease.objects.get(), Result(DeliveryLog.objects.get(), S.RETRY, timezone.now(), "451 later"))
+    assert outcome(delivery) == {S.IN_DOUBT: 1}
+    assert delivery.state == State.FINISHED
+
+
 def test_a_repeated_task_sends_nothing_twice(sink: Sink) -> None:
     delivery = ready()
     send(delivery)
