@@ -5,7 +5,7 @@ PYTHON ?= python3
 CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 DEV := .venv-dev/bin
 
-.PHONY: help demo test lint types messages lock bench
+.PHONY: help demo test lint types messages lock bench race
 .DEFAULT_GOAL := help
 
 help:  ## list these commands
@@ -28,6 +28,9 @@ types: .venv-dev/stamp  ## check the types
 
 bench: .venv-dev/stamp  ## measure, on servers of its own; ARGS="analysis --scale 5 --json" tells what and how
 	@$(DEV)/python manage.py bench $(or $(ARGS),analysis)
+
+race: .venv-dev/stamp  ## people opt out while their message is about to leave: who came first? ARGS="--help" tells more
+	@$(DEV)/python -m tests.faults.race $(ARGS)
 
 messages: .venv-dev/stamp  ## gather the texts to translate into locale/ and compile them
 	@$(DEV)/python manage.py messages

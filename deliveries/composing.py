@@ -5,7 +5,7 @@ from django.utils import timezone
 from profiles.models import Profile
 from profiles.tokens import OptOutLink
 
-from . import messages, rendering
+from . import messages, rendering, view_online
 from .models import Delivery, DeliveryContent, DeliveryLog, MessageClass
 
 
@@ -21,6 +21,7 @@ def compose_row(
     values = rendering.values_for(
         profile=person, address=row.address, brand=delivery.brand, service=delivery.service,
         opt_out_url=urls.page, language=content.language,
+        view_online_url=view_online.url(content, delivery.brand, view_online.ROW, row.pk),
     )  # fmt: skip
     return messages.compose(
         rendering.render(content, values), brand=delivery.brand, recipient=row.address, language=content.language,

@@ -49,6 +49,7 @@ BUILT_IN = (
     TemplateField("profile.first_name", _("First name")),
     TemplateField("profile.last_name", _("Last name")),
     TemplateField("opt_out_url", _("Opt-out link")),
+    TemplateField("view_online_url", _("Link to the message online")),
     TemplateField("brand.postal_address", _("Postal address"), "{{ brand.postal_address | newline_to_br }}"),
     TemplateField("service.label", _("Name of the service")),
     TemplateField("brand.name", _("Name of the brand")),
@@ -63,13 +64,14 @@ BUILT_IN = (
 def offered(channel: int, language: str, declared: Iterable[CustomField]) -> list[TemplateField]:
     """Return the fields to insert into a message: the built-in ones, then the organisation's own.
 
-    In HTML the opt-out link is a whole link, with words in the language of the message.
+    In HTML the links are whole links, with words in the language of the message.
     """
     with override(language):
-        link = f'<a href="{{{{ opt_out_url }}}}">{gettext("Unsubscribe")}</a>'
-    built_in = [replace(one, in_html=link) if one.name == "opt_out_url" else one for one in BUILT_IN]
-    if channel != Channel.EMAIL:  # whoever gets an SMS leaves by answering it
-        built_in = [one for one in built_in if one.name != "opt_out_url"]
+        words = {"opt_out_url": gettext("Unsubscribe"), "view_online_url": gettext("Read this message online")}
+    links = {name: f'<a href="{{{{ {name} }}}}">{text}</a>' for name, text in words.items()}
+    built_in = [replace(one, in_html=links.get(one.name, one.in_html)) for one in BUILT_IN]
+    if channel != Channel.EMAIL:  # whoever gets an SMS leaves by answering it, and has read all of it
+        built_in = [one for one in built_in if one.name not in links]
     return [*built_in, *(TemplateField(attribute(one.name), str(one)) for one in declared)]
 
 

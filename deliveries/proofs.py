@@ -12,10 +12,9 @@ from django.utils.translation import override
 from profiles.addresses import read
 from profiles.channels import Channel
 from profiles.digests import digest
-from profiles.models import Profile
 from profiles.tokens import OptOutLink
 
-from . import gate, messages, rendering
+from . import gate, messages, rendering, specimens, view_online
 from .errors import ChannelNotSent, TemplateRefused
 from .models import Delivery, LogStatus, MessageClass, Proof, ProofRecipient, Reason
 from .transports import Outcome, SmtpTransport, Transport
@@ -85,8 +84,9 @@ def _compose(proof: Proof, mark: bytes) -> messages.Envelope:
     link = OptOutLink(channel=delivery.channel, digest=mark, delivery=delivery.pk, service=delivery.service_id or 0)
     urls = messages.opt_out_urls(delivery.brand, link)
     values = rendering.values_for(
-        profile=Profile(first_name="Camille", last_name="Martin", language=content.language), address=proof.address,
+        profile=specimens.made_up_person(content.language), address=proof.address,
         brand=delivery.brand, service=delivery.service, opt_out_url=urls.page, language=content.language,
+        view_online_url=view_online.url(content, delivery.brand, view_online.PROOF, proof.pk),
     )  # fmt: skip
     rendered = rendering.render(content, values)
     return messages.compose(

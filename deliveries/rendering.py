@@ -4,90 +4,40 @@ A template sees the values below and nothing else: no model, no setting, no file
 
     profile.first_name profile.last_name profile.email profile.language profile.country profile.attributes.<name>
     brand.name brand.sender_name brand.postal_address brand.contact
-    service.label  opt_out_url
+    service.label  opt_out_url  view_online_url
 
-The library bounds nesting, loops and output; it does not bound filters, so only those of `FILTERS` exist, each on
-texts of at most `LONGEST_TEXT` characters.
+What is written is made ready once: MJML becomes HTML, style sheets go into the elements they are about, and a text that
+nobody has written is written from the HTML. What a template may do is bounded: see `bounds`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from django.utils.translation import gettext as _
-from liquid import BoundTemplate, Environment, StrictDefaultUndefined, Undefined
+from liquid import BoundTemplate
 from liquid.exceptions import LiquidError
-from liquid.filter import string_filter
-from markupsafe import Markup, escape
 
 from profiles.models import Brand, Profile, Service
 from profiles.texts import pick
 
-from . import template_errors
+from . import bounds, mjml, plain_text, styles, template_errors
 from .errors import TemplateRefused
 from .models import DeliveryContent
 
 FIELDS = (
     "{{ profile.first_name }} {{ profile.last_name }} {{ profile.email }} {{ profile.attributes.… }} "
-    "{{ service.label }} {{ brand.name }} {{ brand.postal_address }} {{ opt_out_url }}"
+    "{{ service.label }} {{ brand.name }} {{ brand.postal_address }} {{ opt_out_url }} "
+    "{{ view_online_url }}"
 )
-LONGEST_TEXT = 20_000
-LONGEST_TEMPLATE = 300_000
-TAGS = {
-    "assign", "break", "capture", "case", "comment", "content", "continue", "cycle", "for", "if", "illegal", "output",
-    "unless",
-}  # fmt: skip
-
-
-def _bounded(change: Callable[[str], str]) -> Callable[..., Any]:
-    @string_filter
-    def apply(value: str) -> str:
-        if len(value) > LONGEST_TEXT:
-            raise LiquidError(_("a text is longer than %(limit)s characters") % {"limit": LONGEST_TEXT}, token=None)
-        return change(value)
-
-    return apply
-
-
-def _default(value: Any, other: Any = "") -> Any:
-    return other if value is None or isinstance(value, Undefined) or value == "" else value
-
-
-@string_filter
-def _truncate(value: str, length: Any = 50) -> str:
-    limit = max(1, min(int(length), LONGEST_TEXT))
-    return value if len(value) <= limit else value[: limit - 1] + "…"
-
-
-FILTERS: dict[str, Callable[..., Any]] = {
-    "default": _default,
-    "upcase": _bounded(str.upper),
-    "downcase": _bounded(str.lower),
-    "capitalize": _bounded(str.capitalize),
-    "strip": _bounded(str.strip),
-    "truncate": _truncate,
-    "newline_to_br": lambda value: Markup("<br>").join(escape(line) for line in str(value)[:LONGEST_TEXT].splitlines()),
+_ENVIRONMENTS = {
+    (autoescape, strict, checking): bounds.environment(autoescape=autoescape, strict=strict, checking=checking)
+    for autoescape in (True, False)
+    for strict in (True, False)
+    for checking in (True, False)
 }
-
-
-class _Bounded(Environment):
-    block_nesting_limit = 20
-    context_depth_limit = 20
-    loop_iteration_limit = 1_000
-    local_namespace_limit = 100_000
-    output_stream_limit = 1_500_000  # bytes
-
-
-def _environment(*, autoescape: bool, strict: bool) -> Environment:
-    made = _Bounded(autoescape=autoescape, undefined=StrictDefaultUndefined if strict else Undefined)
-    made.filters = dict(FILTERS)
-    made.tags = {name: tag for name, tag in made.tags.items() if name in TAGS}
-    return made
-
-
-_ENVIRONMENTS = {(a, s): _environment(autoescape=a, strict=s) for a in (True, False) for s in (True, False)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +55,38 @@ def render(content: DeliveryContent, values: Mapping[str, Any], *, strict: bool 
     `strict` refuses a field that does not exist, where a sending leaves a blank.
     """
     return Rendered(
-        subject=render_field("subject", content.subject, values, strict=strict),
-        html=render_field("html", content.html, values, strict=strict),
-        text=render_field("text", content.text, values, strict=strict),
+        subject=render_part(content, "subject", values, strict=strict),
+        html=render_part(content, "html", values, strict=strict),
+        text=render_part(content, "text", values, strict=strict),
     )
 
 
+def render_part(
+    content: DeliveryContent, name: str, values: Mapping[str, Any], *, strict: bool = False, checking: bool = False
+) -> str:
+    """Render a part as it is sent: subject, html or text; raise as `render` does. `checking` allows it less work."""
+    if name == "subject":
+        return render_field(name, content.subject, values, strict=strict, checking=checking)
+    if name == "html":
+        return _render_html(content.html, values, strict=strict, checking=checking)
+    if not text_is_derived(content):
+        return render_field(name, content.text, values, strict=strict, checking=checking)
+    return plain_text.tidy(
+        render_field(name, _derived(content.html, content.language), values, strict=strict, checking=checking)
+    )
+
+
+def text_is_derived(content: DeliveryContent) -> bool:
+    """Say whether the text part is written from the HTML."""
+    return not content.text.strip() and bool(content.html.strip())
+
+
 def values_for(
-    *, profile: Profile | None, address: str, brand: Brand, service: Service | None, opt_out_url: str, language: str
-) -> dict[str, Any]:
+    *, profile: Profile | None, address: str, brand: Brand, service: Service | None, opt_out_url: str, language: str,
+    view_online_url: str = "",
+) -> dict[str, Any]:  # fmt: skip
     """Return the plain values that a template may use."""
-    person = profile or Profile()
+    person = profile or Profile(first_name="", last_name="", country="")
     return {
         "profile": {
             "first_name": person.first_name,
@@ -133,20 +104,65 @@ def values_for(
         },
         "service": {"label": pick(service.label, language) if service else ""},
         "opt_out_url": opt_out_url,
+        "view_online_url": view_online_url,
     }
 
 
 def check_syntax(field: str, source: str) -> None:
-    """Raise TemplateRefused, naming the field and the line, when a template cannot be read."""
+    """Raise TemplateRefused, naming the field and the line, when a template cannot be read or made ready."""
     with _refusing(field, source):
-        _compiled(source, field == "html", True)
+        _compiled(source, field == "html", True, True)
+    if field == "html":
+        _html(source)
 
 
-def render_field(field: str, source: str, values: Mapping[str, Any], *, strict: bool = False) -> str:
-    """Render one template of a content, a subject on one line; raise TemplateRefused as `render` does."""
+def render_field(
+    field: str, source: str, values: Mapping[str, Any], *, strict: bool = False, checking: bool = False
+) -> str:
+    """Render one template as it stands, a subject on one line; raise TemplateRefused as `render` does."""
     with _refusing(field, source):
-        text = str(_compiled(source, field == "html", strict).render(**values))
+        text = str(_compiled(source, field == "html", strict, checking).render(**values))
     return " ".join(text.split()) if field == "subject" else text
+
+
+def _render_html(source: str, values: Mapping[str, Any], *, strict: bool, checking: bool) -> str:
+    ready = _html(source)
+    try:
+        html = render_field("html", ready.template, values, strict=strict, checking=checking)
+    except TemplateRefused:
+        if ready.template != source:  # as it was typed, it names the line that was typed
+            render_field("html", source, values, strict=strict, checking=checking)
+        raise
+    if not ready.late:
+        return html
+    with _refusing("html", ""):
+        return styles.inline_rendered(html)
+
+
+@lru_cache(maxsize=64)
+def _html(source: str) -> styles.Inlined:
+    """Return the HTML template that is rendered, with its styles in its elements; raise TemplateRefused."""
+    with _refusing("html", source):
+        _compiled(source, True, True, True)
+        return styles.inline(_as_html(source))
+
+
+@lru_cache(maxsize=64)
+def _derived(source: str, language: str) -> str:
+    """Return the text template that is written from an HTML one; raise TemplateRefused."""
+    with _refusing("html", source):
+        _compiled(source, True, True, True)
+        text = plain_text.derive(_as_html(source), language)
+    try:
+        check_syntax("text", text)
+    except TemplateRefused as error:
+        problem = _("It cannot be written from this HTML. Please write it yourself.")
+        raise TemplateRefused(field_label("text"), None, problem) from error
+    return text
+
+
+def _as_html(source: str) -> str:
+    return mjml.to_html(source) if mjml.is_mjml(source) else source
 
 
 def names(field: str, source: str) -> dict[str, int]:
@@ -155,7 +171,7 @@ def names(field: str, source: str) -> dict[str, int]:
     A name that is only known while rendering (`profile[x]`) is left out. Raises TemplateRefused.
     """
     with _refusing(field, source):
-        found = _compiled(source, field == "html", False).analyze(include_partials=False).globals
+        found = _compiled(source, field == "html", False, True).analyze(include_partials=False).globals
     used = [variable for variables in found.values() for variable in variables]
     lines: dict[str, int] = {}
     for variable in sorted(used, key=lambda variable: variable.span.index):
@@ -166,19 +182,21 @@ def names(field: str, source: str) -> dict[str, int]:
 
 @contextmanager
 def _refusing(field: str, source: str) -> Iterator[None]:
-    """Turn whatever the library raises about a template into TemplateRefused."""
-    if len(source) > LONGEST_TEMPLATE:
-        raise TemplateRefused(field_label(field), None, _("It is too long."))
+    """Turn whatever the libraries raise about a template into TemplateRefused."""
     try:
         yield
+    except (bounds.TooMuch, mjml.NotMjml) as error:
+        line = template_errors.at(source, error.index) if error.index >= 0 else None
+        raise TemplateRefused(field_label(field), line, str(error)) from error
     except (LiquidError, RecursionError, ValueError, TypeError) as error:
-        line = template_errors.line(source, error, parse=_ENVIRONMENTS[field == "html", True].from_string)
+        line = template_errors.line(source, error, parse=_ENVIRONMENTS[field == "html", True, True].from_string)
         raise TemplateRefused(field_label(field), line, template_errors.problem(error)) from error
 
 
 @lru_cache(maxsize=64)
-def _compiled(source: str, autoescape: bool, strict: bool) -> BoundTemplate:
-    return _ENVIRONMENTS[autoescape, strict].from_string(source)
+def _compiled(source: str, autoescape: bool, strict: bool, checking: bool) -> BoundTemplate:
+    bounds.check(source)
+    return _ENVIRONMENTS[autoescape, strict, checking].from_string(source)
 
 
 def field_label(field: str) -> str:

@@ -4,12 +4,13 @@ import re
 from collections.abc import Callable
 
 from django.utils.translation import gettext as _
-from liquid.exceptions import LiquidError, UndefinedError
+from liquid.exceptions import LiquidError, ResourceLimitError, UndefinedError
 
 _MARKS = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _TAG = re.compile(r"\{%-?\s*(\w+)")
 _OPENING = {"if", "unless", "for", "case", "capture", "comment"}
 _NEVER_CLOSED = "expected tag "
+TOO_MUCH = "too much"
 
 
 def problem(error: Exception) -> str:
@@ -17,6 +18,8 @@ def problem(error: Exception) -> str:
     message = str(error.message) if isinstance(error, LiquidError) else str(error)
     if isinstance(error, UndefinedError):
         return _("the field “%(name)s” does not exist.") % {"name": message.removesuffix(" is undefined")}
+    if isinstance(error, ResourceLimitError):
+        return _("It does more than one message needs.")
     if found := re.match(r"expected tag '?(\w+)", message):
         return _("“%(tag)s” is missing: it closes what begins here.") % {"tag": f"{{% {found[1]} %}}"}
     if found := re.match(r"unexpected tag '(\w+)'", message):

@@ -39,6 +39,7 @@ class Purpose(StrEnum):
     MESSAGE_ID = "message-id"
     PREFERENCES = "preferences"
     PREFERENCES_FORM = "preferences-form"
+    VIEW_ONLINE = "view-online"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

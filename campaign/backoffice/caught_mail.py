@@ -11,6 +11,7 @@ from functools import wraps
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF, UNSAFE_INLINE
 from csp.decorators import csp
@@ -18,7 +19,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import Resolver404, resolve, reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 
@@ -31,6 +32,10 @@ PER_PAGE = 50
 # What the frame of a message may do: lead somewhere in a new tab. It runs no script, sends no form, loads nothing.
 FRAME = ("allow-popups", "allow-popups-to-escape-sandbox")
 _LINK = re.compile(r"https?://[^\s<>\"]+")
+_FIRST = (
+    "from", "to", "reply-to", "subject", "date", "message-id", "list-unsubscribe", "list-unsubscribe-post",
+    "feedback-id", "dkim-signature",
+)  # fmt: skip
 _HEAD = re.compile(r"<head[^>]*>", re.IGNORECASE)
 
 View = Callable[..., HttpResponse]
@@ -48,12 +53,21 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """Where a link leads, the words that are pressed, and what it is for where we made it."""
+
+    address: str
+    label: str
+    purpose: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """What a message holds: its parts, the links of both, and the address of its unsubscribe button."""
 
     html: str
     text: str
-    links: Sequence[str]
+    links: Sequence[Link]
     one_click: str
     attachments: Sequence[str]
 
@@ -102,7 +116,7 @@ def message(request: HttpRequest, name: str) -> HttpResponse:
         **admin.site.each_context(request),
         "title": _subject(found) or _("No subject"),
         "caught": found,
-        "headers": [(key, str(value)) for key, value in found.headers.items()],
+        "headers": [(key, _folded(str(value))) for key, value in _ordered(found)],
         "parts": _parts(found),
         "frame": " ".join(FRAME),
     }
@@ -151,25 +165,65 @@ def _parts(found: Caught) -> Parts:
     contents = [str(part.get_content()) if part else "" for part in (html, text)]
     collector = _Links()
     collector.feed(contents[0])
-    links = dict.fromkeys([*collector.found, *(link.rstrip(".,;)") for link in _LINK.findall(contents[1]))])
+    labels = {address: " ".join(words.split()) for address, words in collector.found}
+    links = labels | {link: labels.get(link, "") for link in (one.rstrip(".,;)") for one in _LINK.findall(contents[1]))}
     buttons = _LINK.findall(str(message.get("List-Unsubscribe", "")))
     return Parts(
         html=contents[0],
         text=contents[1],
-        links=tuple(links),
+        links=tuple(Link(address, label, _purpose(address)) for address, label in links.items()),
         one_click=buttons[0] if buttons and "List-Unsubscribe-Post" in message else "",
         attachments=tuple(part.get_filename() or part.get_content_type() for part in message.iter_attachments()),
     )
 
 
+def _ordered(found: Caught) -> list[tuple[str, Any]]:
+    """Return the headers, those first by which mail programs and their providers judge a message."""
+    ranks = {name: rank for rank, name in enumerate(_FIRST)}
+    return sorted(found.headers.items(), key=lambda header: ranks.get(header[0].lower(), len(ranks)))
+
+
+def _folded(value: str) -> str:
+    """Return a header with the addresses of a list each on its line."""
+    return value.replace(">, <", ">,\n<")
+
+
+def _purpose(address: str) -> str:
+    """Say what a link of our own is for."""
+    try:
+        name = resolve(urlsplit(address).path).view_name
+    except Resolver404:
+        return ""
+    purposes = {
+        "landing:opt_out": _("Opt-out"), "landing:one_click": _("Unsubscribe button"),
+        "landing:view_online": _("Read online"), "landing:confirm": _("Confirmation"),
+        "landing:preferences": _("Preferences"),
+    }  # fmt: skip
+    return purposes.get(name, "")
+
+
 class _Links(HTMLParser):
-    """Collects where the links of a page lead; other schemes than those of the web are left out."""
+    """Collects where the links of a page lead, and their words; other schemes than those of the web are left out."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.found: list[tuple[str, str]] = []
+        self.inside = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        target = dict(attrs).get("href") if tag == "a" else None
+        values = dict(attrs)
+        target = values.get("href") if tag == "a" else None
         if target and _LINK.fullmatch(target):
-            self.found.append(target)
+            self.found.append((target, ""))
+            self.inside = True
+        elif tag == "img" and values.get("alt"):
+            self.handle_data(f" {values['alt']} ")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "a":
+            self.inside = False
+
+    def handle_data(self, data: str) -> None:
+        if self.inside:
+            address, words = self.found.pop()
+            self.found.append((address, words + data))

@@ -5,7 +5,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from deliveries import control, messages, sms, specimens
+from deliveries import control, messages, rendering, sms, specimens
 from deliveries.control import markup
 from deliveries.models import Delivery, DeliveryContent
 from profiles.channels import Channel
@@ -41,6 +41,7 @@ def context(request: HttpRequest, delivery: Delivery, language: str, texts: dict
         "document": document,
         "darkened": document + _DARKENED if document else "",
         "text": parts.get("text"),
+        "text_is_derived": rendering.text_is_derived(content),
         "refused": specimen.refused,
         "length": sms.measure(parts.get("text", "").strip()),
         "person": person,

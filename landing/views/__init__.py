@@ -2,8 +2,12 @@
 
 from .confirming import confirm
 from .leaving import one_click, opt_out, undo
+from .online import view_online
 from .pages import missing, page
 from .preferences import download, preferences
 from .style import accent, logo
 
-__all__ = ["accent", "confirm", "download", "logo", "missing", "one_click", "opt_out", "page", "preferences", "undo"]
+__all__ = [
+    "accent", "confirm", "download", "logo", "missing", "one_click", "opt_out", "page", "preferences", "undo",
+    "view_online",
+]  # fmt: skip

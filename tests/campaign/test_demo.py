@@ -154,7 +154,7 @@ def kept(tmp_path: Path, settings) -> str:
     mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     mail.set_content("Stop: http://127.0.0.1:8000/o/token.\n")
     html = (
-        '<head></head><script>alert(1)</script><a href="http://127.0.0.1:8000/o/html">Stop</a><a href="javascript:1">x'
+        '<head></head><script>alert(1)</script><a href="http://127.0.0.1:8000/o/html/">Stop</a><a href="javascript:1">x'
     )
     mail.add_alternative(html, subtype="html")
     return caught.keep(
@@ -172,9 +172,14 @@ def test_a_caught_message_is_shown_with_its_envelope_parts_and_links(staff, kept
     assert "zoé@example.org" in staff.get(reverse("admin:caught_mail")).text
     page = staff.get(reverse("admin:caught_mail_message", args=[kept])).text
     assert "Handed over for" in page and "zoé@example.org" in page
-    assert 'href="http://127.0.0.1:8000/o/token"' in page and 'href="http://127.0.0.1:8000/o/html"' in page
+    assert 'href="http://127.0.0.1:8000/o/token"' in page and 'href="http://127.0.0.1:8000/o/html/"' in page
     assert 'action="http://127.0.0.1:8000/u/token"' in page
     assert "javascript:" not in page and "<b>at last" not in page
+    assert page.count('<span class="c-tag">Opt-out</span>') == 1, "a link is marked by what it is for"
+    assert re.search(r"<p>Stop <span", page), "and has the words that are pressed"
+    assert "<dt>Return path</dt><dd>news@jardins.example</dd>" in page
+    headers = dict(re.findall(r'<tr><th scope="row">([^<]*)</th><td class="c-code">([^<]*)</td></tr>', page))
+    assert headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
 
 
 def test_the_frame_of_a_message_runs_no_script_and_sends_no_form(staff, kept: str) -> None:

@@ -127,7 +127,7 @@ def opted_out(claiming: Claiming, row: DeliveryLog) -> Reason:
 
 def quarantined(claiming: Claiming, row: DeliveryLog) -> Reason:
     QuarantinedAddressFactory.create(value=row.address)
-    return Reason.QUARANTINED_OPERATOR
+    return Reason.QUARANTINED_BOUNCE
 
 
 def gone(claiming: Claiming, row: DeliveryLog) -> Reason:

@@ -56,12 +56,18 @@ def test_a_transactional_message_needs_no_way_out() -> None:
 
 
 def test_no_subject_no_text_no_content_and_broken_templates_are_named() -> None:
-    assert codes(DeliveryFactory.create(), subject=" ", text=" ") == [
-        Code.NO_SUBJECT, Code.EMPTY, Code.OPT_OUT_LINK, Code.POSTAL_ADDRESS,
-    ]  # fmt: skip
+    both = [Code.EMPTY] * 2 + [Code.OPT_OUT_LINK] * 2 + [Code.POSTAL_ADDRESS] * 2
+    assert codes(DeliveryFactory.create(), subject=" ", html=" ", text=" ") == [Code.NO_SUBJECT, *both]
+    assert codes(DeliveryFactory.create(), html=" ") == [Code.EMPTY, Code.OPT_OUT_LINK, Code.POSTAL_ADDRESS]
     assert codes(DeliveryFactory.create(), html="{% if %}") == [Code.TEMPLATE]
     empty = DeliveryFactory.create(contents=False)
     assert [finding.code for finding in control.check(empty)] == [Code.NO_CONTENT]
+
+
+def test_a_text_that_nobody_wrote_is_judged_as_it_will_be_sent() -> None:
+    assert codes(DeliveryFactory.create(), text=" ") == []
+    hidden = '<p>{{ brand.postal_address }}</p><p style="display:none"><a href="{{ opt_out_url }}">Leave</a></p>'
+    assert codes(DeliveryFactory.create(), html=hidden, text="") == [Code.OPT_OUT_LINK]
 
 
 def test_a_language_that_lacks_something_is_named() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deliveries import rendering
+from deliveries import bounds, rendering
 from deliveries.errors import TemplateRefused
 from deliveries.models import DeliveryContent
 from profiles.models import Brand, Profile
@@ -115,4 +115,4 @@ def test_a_filter_that_does_not_exist_is_named() -> None:
 
 def test_a_template_that_is_too_long_is_refused_before_it_is_stored() -> None:
     with pytest.raises(TemplateRefused):
-        rendering.check_syntax("text", "x" * (rendering.LONGEST_TEMPLATE + 1))
+        rendering.check_syntax("text", "x" * (bounds.LONGEST_TEMPLATE + 1))

@@ -12,6 +12,7 @@ from django.utils import timezone
 from landing.models import Kind, PendingOptIn, PreferencesRequest
 from landing.stopping import Click
 from profiles.models import Brand
+from profiles.tokens import Purpose, seal
 from tests.factories import DeliveryFactory, ProfileFactory
 from tests.landing.visitors import (
     changed,
@@ -51,6 +52,7 @@ def addresses() -> list[str]:
     found += [mine, mine + "history.json", "/m/nothing/", "/m/nothing/history.json"]
     found += [reverse("landing:undo", args=[Click(to, timezone.now()).seal()])]
     found += [reverse("landing:accent", args=["1f6f5c"]), "/p/nothing/", "/o/nothing/", "/u/nothing", "/c/nothing/"]
+    found += [reverse("landing:view_online", args=[seal(Purpose.VIEW_ONLINE, b"r" + bytes(8))]), "/v/nothing/"]
     return found
 
 
