@@ -14,7 +14,17 @@ from django.conf import settings
 from django.utils import timezone
 
 from deliveries.messages import Envelope
-from deliveries.models import Delivery, DeliveryLog, InDoubtPolicy, Lease, LogStatus, MessageClass, Reason, State, Target
+from deliveries.models import (
+    Delivery,
+    DeliveryLog,
+    InDoubtPolicy,
+    Lease,
+    LogStatus,
+    MessageClass,
+    Reason,
+    State,
+    Target,
+)
 from profiles.blacklist import FLAGS
 from profiles.channels import Channel
 from profiles.models import Profile, Subscription
@@ -26,10 +36,8 @@ Claim = tuple[int, int]  # a log row, and the number of the try
 Fact = tuple[Any, ...]  # its kind, then whom and what it is about
 OPEN = {S.PENDING, S.HANDING_OFF, S.RETRY}
 ABSORBING = {S.EXCLUDED, S.SENT, S.FAILED, S.SUPPRESSED, S.CANCELLED}
-# A late answer that asks to try again reopens a doubtful row, also when its delivery has ended meanwhile: a defect that
-# is known, until whose mending such rows are left out of what is checked at the end of a delivery.
-LATE_ANSWERS_REOPEN = True
-# Whether somebody has left since the analysis is told by the clock, also when it has been set back meanwhile: likewise.
+# Whether somebody has left since the analysis is told by the clock, also when it has been set back meanwhile: a known
+# defect, left out of what is checked until it is mended.
 CLOCK_OF_LEAVING = True
 ENDED = {State.FINISHED, State.STOPPED}
 MESSAGE_ID = re.compile(rb"^Message-ID:\s*(\S+)", re.MULTILINE | re.IGNORECASE)
@@ -128,7 +136,7 @@ class Try:
     arrived: bool = False
     once: bool = True  # the delivery does not send again what is in doubt
     broke: bool = False  # the line broke at the dot
-    overtaken: bool = False  # another worker took its lease while it was on its way
+    final: bool = False  # the answer ends it
     lost: bool = False  # the worker was killed or overtaken before it wrote what it knew
 
     @property
@@ -193,6 +201,7 @@ class Tries:
         """Note what the mail server did with a message."""
         attempt.ended, attempt.arrived = True, reply.arrives
         attempt.broke = reply.outcome.status == S.IN_DOUBT
+        attempt.final = reply.outcome.status in ABSORBING
         attempt.process.refused = reply.outcome.blame.value == "sender"
         if reply.outcome.status == S.FAILED:
             digest = bytes(DeliveryLog.objects.get(pk=attempt.claim[0]).digest or b"")
@@ -216,8 +225,10 @@ class Tries:
         for attempt in list(self.live):
             if attempt.process is process:
                 assert process.dead or attempt.claim not in now, "an outcome is not recorded"
-                # One that was overtaken puts the row right when it comes to its end, unless it is on its way again.
-                attempt.lost = attempt.claim in now or (attempt.lost and (process.dead or not attempt.once))
+                # One that was overtaken puts the row right by an answer that ends it, unless it is on its way again.
+                attempt.lost = attempt.claim in now or (
+                    attempt.lost and (process.dead or not attempt.once or not attempt.final)
+                )
                 self.live.remove(attempt)
         left = now - before - self.orphans
         assert process.dead or not left, "claimed and neither handed over nor given back"
@@ -238,7 +249,7 @@ class Tries:
                 attempt = Try(claim, slower, ended=True, once=self.is_once(claim))
                 self.rows.setdefault(claim[0], []).append(attempt)
                 self.live.append(attempt)
-            attempt.lost = attempt.overtaken = True
+            attempt.lost = True
 
     @staticmethod
     def is_once(claim: Claim) -> bool:
@@ -257,8 +268,10 @@ class Tries:
             if before == row.status:
                 continue
             assert before not in ABSORBING, f"{S(before or 0).label} became {S(row.status).label}"
-            if row.status == S.SUPPRESSED and row.reason != Reason.ENCODING:
-                assert any(self.facts.forbidding(row, delivery)), "left out for no reason"
+            if row.status == S.SUPPRESSED:
+                # Who left since the analysis and has come back already is spared by a delivery to everybody.
+                returned = row.reason == Reason.UNSUBSCRIBED and delivery.target == Target.EVERYBODY
+                assert returned or any(self.facts.forbidding(row, delivery)), f"{Reason(row.reason).label}? No."
             self.status[row.pk] = row.status
         self._check_ledger(deliveries, rows)
         return {row.status for row in rows}
@@ -273,11 +286,8 @@ class Tries:
         elif once and row.status not in (S.EXCLUDED, S.HANDING_OFF):
             assert not any(attempt.arrived for attempt in tries), f"handed over, and {S(row.status).label}"
 
-    def reopened(self, row: int) -> bool:
-        """Say whether a row may be open though its delivery has ended."""
-        return LATE_ANSWERS_REOPEN and any(attempt.overtaken for attempt in self.rows.get(row, ()))
-
-    def _check_ledger(self, deliveries: dict[int, Delivery], rows: list[DeliveryLog]) -> None:
+    @staticmethod
+    def _check_ledger(deliveries: dict[int, Delivery], rows: list[DeliveryLog]) -> None:
         runs = {delivery.current_run_id: delivery for delivery in deliveries.values()}
         placed = 0
         for lease in Lease.objects.filter(run__in=[run for run in runs if run]):
@@ -292,5 +302,5 @@ class Tries:
             placed += len(within)
         assert placed == sum(row.run_id in runs for row in rows), "rows that are in no lease"
         for row in rows:
-            if row.run_id in runs and row.status in OPEN and not self.reopened(row.pk):
+            if row.run_id in runs and row.status in OPEN:
                 assert runs[row.run_id].state not in ENDED, "a delivery has ended with messages still to send"
