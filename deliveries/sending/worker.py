@@ -25,7 +25,7 @@ from .. import composing, domains, gate, lifecycle, messages, pace, tally, watch
 from ..errors import TemplateRefused
 from ..exclusions import Judging
 from ..models import AnalysisRun, Delivery, DeliveryLog, Lease, LogStatus, State
-from ..transports import SmtpTransport, Transport
+from ..transports import Transport, for_channel
 from ..transports.base import Blame
 from . import moves, outcomes, stopping
 from .leases import another_is_untouched, cancel_rest, give_back, next_due, settle_abandoned, take_lease
@@ -69,7 +69,7 @@ def work(
     number = 1 if transport else connections or settings.SENDING_CONNECTIONS
     number = max(1, min(number, Lease.objects.filter(Lease.open_q(), run=run)[:number].count()))
     if number == 1:
-        again = _Sender(delivery, run, transport or SmtpTransport()).run(until=until)
+        again = _Sender(delivery, run, transport or for_channel(Channel(delivery.channel))).run(until=until)
     else:
         with ThreadPoolExecutor(number, "sending") as threads:
             senders = [threads.submit(_in_thread, delivery_id, until) for _n in range(number)]
@@ -84,7 +84,7 @@ def _in_thread(delivery_id: int, until: datetime) -> bool:
     try:
         delivery = Delivery.objects.select_related("brand", "service", "current_run").get(pk=delivery_id)
         run = delivery.current_run
-        return run is not None and _Sender(delivery, run, SmtpTransport()).run(until=until)
+        return run is not None and _Sender(delivery, run, for_channel(Channel(delivery.channel))).run(until=until)
     finally:
         connection.close()
 
@@ -277,9 +277,11 @@ class _Sender:
         self.tally.note(ready.domain, outcome)
         self.limits.note(ready.domain, outcome, at=at)
         outcomes.learn(row, outcome, self.delivery, erroneous=erroneous, at=at)
+        if outcome.is_one_opinion or outcome.status == S.IN_DOUBT:
+            return True
         if outcome.blame == Blame.SENDER:
             self.problem = outcome.answer
-        return outcome.blame in (Blame.ADDRESS, Blame.DOMAIN) or outcome.status == S.IN_DOUBT
+        return outcome.blame in (Blame.ADDRESS, Blame.DOMAIN)
 
     def _claim(self, rows: list[DeliveryLog], lease: Lease) -> Answer:
         """Write the results that are waiting, and claim; rows that may not leave are marked one by one."""
