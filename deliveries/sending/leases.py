@@ -79,6 +79,8 @@ def give_back(lease: Lease, *, through: bool = False, wait_until: datetime | Non
         rows = DeliveryLog.objects.filter(
             run=lease.run_id, profile__gt=lease.after_profile, profile__lte=lease.upto_profile, status=S.RETRY
         )
+        # One that is due already waits for its domain, as `wait_until` says.
+        rows = rows.filter(not_before__gt=timezone.now())
         retries = Lease.objects.filter(pk=lease.pk, retry__gt=0).exists()
         earliest = rows.aggregate(at=Min("not_before"))["at"] if retries else None
         not_before = min((at for at in (earliest, wait_until) if at), default=None)
