@@ -27,8 +27,7 @@ SIGNED = (
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})+", re.IGNORECASE)
 SELECTOR = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.IGNORECASE)
-_BLANKS = re.compile(rb"[ \t]+")
-_ENDS = re.compile(rb"[ \t]+(?=\r\n)")
+_BLANKS = re.compile(rb"[ \t]{2,}|\t")  # all that a single blank is to replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,5 +130,7 @@ def _relaxed(header: bytes) -> bytes:
 
 def _body_hash(body: bytes) -> bytes:
     """Return the digest of a body (RFC 6376 section 3.4.4)."""
-    body = _BLANKS.sub(b" ", _ENDS.sub(b"", body)).rstrip(b"\r\n")
+    if b"  " in body or b"\t" in body:
+        body = _BLANKS.sub(b" ", body)
+    body = body.replace(b" \r\n", b"\r\n").rstrip(b"\r\n")
     return hashlib.sha256(body + b"\r\n" if body else b"").digest()

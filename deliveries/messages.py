@@ -181,7 +181,13 @@ def wire_address(address: str) -> str:
         return f"{local}@{host.lower()}"
     found = read(Channel.EMAIL, address)
     host = domain(found.key)
-    if found.flaw or not host.isascii() or _UNSAFE.search(local + host) or not (local + host).isprintable():
+    if (
+        found.flaw
+        or found.value != address
+        or not host.isascii()
+        or _UNSAFE.search(local + host)
+        or not (local + host).isprintable()
+    ):
         raise AddressRefused
     return f"{local}@{host}"
 

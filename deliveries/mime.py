@@ -65,9 +65,9 @@ def _fold(start: str, text: str) -> str:
     """Return an ASCII text folded between its words; empty when a word is too long for a line."""
     lines, line = [], start.rstrip()
     for word in text.split(" "):
-        if len(word) >= LONGEST_LINE:
+        if len(start) + len(word) > LONGEST_LINE:
             return ""
-        if len(line) + 1 + len(word) > LONGEST_LINE and line != start.rstrip():
+        if len(line) + 1 + len(word) > LONGEST_LINE:
             lines.append(line)
             line = ""
         line += " " + word
