@@ -5,7 +5,7 @@ PYTHON ?= python3
 CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 DEV := .venv-dev/bin
 
-.PHONY: help demo test lint types messages lock bench machine race
+.PHONY: help demo test lint types messages lock bench race faults machine
 .DEFAULT_GOAL := help
 
 help:  ## list these commands
@@ -31,6 +31,9 @@ bench: .venv-dev/stamp  ## measure, on servers of its own; ARGS="analysis --scal
 
 race: .venv-dev/stamp  ## people opt out while their message is about to leave: who came first? ARGS="--help" tells more
 	@$(DEV)/python -m tests.faults.race $(ARGS)
+
+faults: .venv-dev/stamp  ## break everything on purpose while messages leave: is any lost or doubled? ARGS="--help" tells more
+	@$(DEV)/python -m tests.faults.run $(ARGS)
 
 machine: .venv-dev/stamp  ## drive sending by drawn acts in the background; ARGS="--steps 1000000" says how long
 	@$(DEV)/python -m tests.machine $(ARGS)

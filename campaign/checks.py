@@ -62,6 +62,20 @@ def _demonstration_servers() -> Iterator[Error]:
         )
     if not settings.EMAIL_URL_IS_SET:
         yield Error("EMAIL_URL must name the mail server in production.", id="campaign.E009")
+    elif not settings.EMAIL_BACKEND.endswith("smtp.EmailBackend"):
+        told = "EMAIL_URL must begin with smtp in production: anything else delivers nothing."
+        yield Error(told, id="campaign.E021")
+
+
+@register()
+def check_mail(**_: Any) -> list[CheckMessage]:
+    """Refuse a way to send messages that gives no answer to believe."""
+    from deliveries.transports import MAIL_BACKENDS  # needs the models; web servers import this module before them
+
+    if settings.EMAIL_BACKEND in MAIL_BACKENDS:
+        return []
+    told = f"EMAIL_URL chooses {settings.EMAIL_BACKEND}, which cannot send messages."
+    return [Error(told, hint="Let it begin with smtp, or with consolemail to look at messages.", id="campaign.E020")]
 
 
 @register()

@@ -49,6 +49,7 @@ GROUPS: tuple[tuple[Promise, tuple[tuple[str, str, Promise | None], ...]], ...] 
         (
             ("quarantine.QuarantinedAddress", "block", None),
             ("quarantine.BlockedDomain", "domain_disabled", None),
+            ("deliveries.MailDomain", "speed", None),
         ),
     ),
     (

@@ -14,6 +14,8 @@ from django.contrib.auth.management import create_permissions
 APPS = ("campaign", "landing", "deliveries", "quarantine", "profiles")
 # Who did what in the back-office is for those who answer for it.
 _VIEW = (*(f"{app}.view_*" for app in ("landing", "deliveries", "quarantine", "profiles")), "!profiles.view_auditevent")
+# No role needs what only workers write, and no page of its own shows.
+_NOBODY = ("!deliveries.*_domainslot", "!deliveries.*_rundomain")
 ROLES: dict[str, tuple[str, ...]] = {
     "viewer": _VIEW,
     "operator": (
@@ -22,11 +24,13 @@ ROLES: dict[str, tuple[str, ...]] = {
         "profiles.import_profile", "profiles.add_importjob", "profiles.change_importjob",
         "quarantine.add_quarantinedaddress",
         "landing.change_mettwins",
+        "deliveries.add_maildomain", "deliveries.change_maildomain",
     ),
     "marketer": (
         *_VIEW,
-        "deliveries.add_*", "deliveries.change_*", "deliveries.delete_deliverycontent",
-        "deliveries.delete_proofrecipient", "deliveries.analyse_delivery", "deliveries.send_delivery",
+        "deliveries.add_*", "deliveries.change_*", "!deliveries.add_maildomain", "!deliveries.change_maildomain",
+        "deliveries.delete_deliverycontent", "deliveries.delete_proofrecipient",
+        "deliveries.analyse_delivery", "deliveries.send_delivery",
         "landing.add_landingpage", "landing.change_landingpage", "landing.publish_*",
         "profiles.add_service", "profiles.change_service", "profiles.add_brand", "profiles.change_brand",
     ),
@@ -44,7 +48,7 @@ def install_roles(using: str = "default", **_: Any) -> None:
     known = {f"{app}.{codename}": pk for pk, app, codename in rows}
     for name, patterns in ROLES.items():
         group, _created = group_model.objects.using(using).get_or_create(name=name)
-        group.permissions.set([pk for full, pk in known.items() if _grants(patterns, full)])
+        group.permissions.set([pk for full, pk in known.items() if _grants((*patterns, *_NOBODY), full)])
 
 
 def _grants(patterns: tuple[str, ...], permission: str) -> bool:

@@ -138,16 +138,18 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# A ring that no worker has heard until the next one is dropped: many at once would set many workers to one work.
+_STALE = {"expires": env.int("RING_SECONDS", default=10)}
 _RING = schedule(timedelta(seconds=env.int("RING_SECONDS", default=10)))
 # The broker only rings; the truth is rows with states and leases. These jobs ring again for work whose ring was lost.
 CELERY_BEAT_SCHEDULE = {
-    "ring-again": {"task": "deliveries.tasks.ring_again", "schedule": _RING},
-    "start-scheduled": {"task": "deliveries.tasks.start_scheduled", "schedule": _RING},
-    "drain-outbox": {"task": "deliveries.tasks.drain_outbox", "schedule": _RING},
-    "public-requests": {"task": "landing.tasks.handle_requests", "schedule": _RING},
+    "ring-again": {"task": "deliveries.tasks.ring_again", "schedule": _RING, "options": _STALE},
+    "start-scheduled": {"task": "deliveries.tasks.start_scheduled", "schedule": _RING, "options": _STALE},
+    "drain-outbox": {"task": "deliveries.tasks.drain_outbox", "schedule": _RING, "options": _STALE},
+    "public-requests": {"task": "landing.tasks.handle_requests", "schedule": _RING, "options": _STALE},
     "fold-counts": {"task": "landing.tasks.fold_counts", "schedule": schedule(timedelta(minutes=1))},
-    "imports": {"task": "profiles.tasks.resume_imports", "schedule": _RING},
-    "own-fields": {"task": "profiles.tasks.resume_fields", "schedule": _RING},
+    "imports": {"task": "profiles.tasks.resume_imports", "schedule": _RING, "options": _STALE},
+    "own-fields": {"task": "profiles.tasks.resume_fields", "schedule": _RING, "options": _STALE},
     "purge-uploads": {"task": "profiles.tasks.purge_uploads", "schedule": schedule(timedelta(hours=1))},
     "seal-ledger": {"task": "profiles.tasks.seal_ledger", "schedule": schedule(timedelta(minutes=1))},
     "blank-visitors": {"task": "profiles.tasks.blank_visitors", "schedule": schedule(timedelta(hours=1))},

@@ -8,13 +8,14 @@ from django.urls import reverse
 from django.utils import timezone
 
 from profiles import outbox
+from profiles.channels import Channel
 from profiles.models import OutboxMessage
 from profiles.tokens import Purpose, seal
 
 from . import gate, messages
 from .models import LogStatus
 from .rendering import Rendered
-from .transports import Outcome, SmtpTransport, Transport
+from .transports import Outcome, Transport, for_channel
 
 S = OutboxMessage.State
 BATCH = 200
@@ -37,7 +38,7 @@ def drain(*, transport: Transport | None = None) -> int:
         state=S.IN_DOUBT, finished_at=now
     )
     due = OutboxMessage.objects.filter(state=S.PENDING, not_before__lte=now).order_by("not_before")
-    carrier, handed = transport or SmtpTransport(), 0
+    carrier, handed = transport or for_channel(Channel.EMAIL), 0
     try:
         for message in due.select_related("brand", "service")[:BATCH]:
             envelope = _compose(message)
@@ -82,4 +83,5 @@ def _compose(message: OutboxMessage) -> messages.Envelope:
     return messages.compose(
         rendered, brand=message.brand, recipient=message.address, language=message.language,
         message_id=messages.message_id(message.brand, "outbox", message.pk), at=timezone.now(),
+        automatic=True,
     )  # fmt: skip

@@ -10,10 +10,10 @@ and the message was already leaving.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, Q, QuerySet
 
 from profiles.channels import Channel
 from profiles.models import Act, Address, ConsentEvent, OutboxMessage, Subscription
@@ -24,6 +24,8 @@ from .exclusions import Judging, blocked_reason, quarantine_reason, verdict
 from .messages import Envelope
 from .models import AnalysisRun, Delivery, DeliveryLog, MessageClass, Reason, Target
 from .transports import Outcome, Transport
+
+CLOCKS_APART = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,10 @@ def staying(
         return None
     if delivery.target == Target.SERVICE:
         return Subscription.objects.active(at).filter(service=delivery.service_id, profile=profile), True
-    left = Q(act__in=[Act.UNSUBSCRIBE, Act.EXPIRE], at__gte=run.at)
-    return ConsentEvent.objects.filter(left, profile_id=profile, service_id=delivery.service_id), False
+    # The clock that the event was written by may be behind that of the analysis.
+    left = Q(act__in=[Act.UNSUBSCRIBE, Act.EXPIRE], at__gte=run.at - CLOCKS_APART)
+    back = Subscription.objects.active(at).filter(service=delivery.service_id, profile=profile)
+    return ConsentEvent.objects.filter(~Exists(back), left, profile_id=profile, service_id=delivery.service_id), False
 
 
 def _has_left(profile: int, delivery: Delivery, run: AnalysisRun, *, at: datetime) -> bool:

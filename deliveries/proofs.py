@@ -17,7 +17,7 @@ from profiles.tokens import OptOutLink
 from . import gate, messages, rendering, specimens, view_online
 from .errors import ChannelNotSent, TemplateRefused
 from .models import Delivery, LogStatus, MessageClass, Proof, ProofRecipient, Reason
-from .transports import Outcome, SmtpTransport, Transport
+from .transports import Outcome, Transport, for_channel
 
 GIVEN_UP_AFTER = timedelta(minutes=2)
 
@@ -53,7 +53,7 @@ def send(proof_id: int, *, transport: Transport | None = None) -> None:
     if envelope is None:
         _record(proof, Outcome(LogStatus.FAILED, text=problem))
         return
-    carrier = transport or SmtpTransport()
+    carrier = transport or for_channel(Channel.EMAIL)
     outcome = gate.hand_off(gate.Permit("proof", proof.pk, proof.address), envelope, carrier)
     carrier.close()
     # A test is asked for again rather than retried: somebody is looking.
@@ -93,4 +93,5 @@ def _compose(proof: Proof, mark: bytes) -> messages.Envelope:
         replace(rendered, subject=f"{sign} {rendered.subject}"), brand=delivery.brand, recipient=proof.address,
         language=content.language, message_id=messages.message_id(delivery.brand, "proof", proof.pk), at=timezone.now(),
         urls=urls if delivery.message_class == MessageClass.MARKETING else None,
+        return_path=messages.return_path(-proof.pk, mark),
     )  # fmt: skip

@@ -13,6 +13,7 @@ from .transports import Outcome
 from .transports.base import Blame
 
 WORST = 10
+REFUSED_FOR_GOOD = 500  # RFC 5321 section 4.2.1; less asks to try again later
 
 
 class DomainTally:
@@ -28,11 +29,11 @@ class DomainTally:
         match outcome.status, outcome.blame:
             case LogStatus.SENT, _:
                 kind = "sent"
-            case _, Blame.DOMAIN | Blame.SENDER:
+            case _, Blame.DOMAIN | Blame.SENDER if outcome.code >= REFUSED_FOR_GOOD:
                 kind = "blocked"
             case LogStatus.FAILED, Blame.ADDRESS:
                 kind = "failed"
-            case LogStatus.RETRY, Blame.ADDRESS:
+            case LogStatus.RETRY, Blame.ADDRESS | Blame.DOMAIN | Blame.SENDER:
                 kind = "deferred"
             case _:
                 return

@@ -64,6 +64,14 @@ def _flush_lifts_the_triggers() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _messages_leave(django_test_environment: None) -> Iterator[None]:
+    """Send over SMTP: Django's test environment puts another mail backend in its place."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settings, "EMAIL_BACKEND", "django.core.mail.backends.smtp.EmailBackend")
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _empty_cache() -> Iterator[None]:
     """Start each test with an empty cache: a rollback undoes the table of SQLite's cache, but not Valkey."""

@@ -143,7 +143,10 @@ def record(lease: Lease, result: Result) -> None:
     if after == S.SUPPRESSED:
         fields["reason"] = Reason.ENCODING
     with transaction.atomic():
-        for before in (S.HANDING_OFF, S.IN_DOUBT) if after in FINAL else (S.HANDING_OFF,):
+        origins = (S.HANDING_OFF, S.IN_DOUBT) if after in FINAL else (S.HANDING_OFF,)
+        if after == S.SENT:  # somebody has had it sent again meanwhile (`doubt`), and it had arrived after all
+            origins = (*origins, S.RETRY)
+        for before in origins:
             if DeliveryLog.objects.filter(pk=row.pk, status=before, attempts=row.attempts).update(**fields):
                 recount(lease.pk, before, after, took=result.took, hard=result.hard)
                 if after == S.SUPPRESSED:

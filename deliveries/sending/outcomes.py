@@ -63,7 +63,7 @@ def _failure(outcome: Outcome) -> Failure:
 
 def _pause_after(attempts: int, outcome: Outcome) -> timedelta:
     """Return how long to wait after so many tries: longer each time, with some chance so that not all come at once."""
-    if outcome.blame in (Blame.CONNECTION, Blame.SENDER):
+    if outcome.blame in (Blame.CONNECTION, Blame.SENDER) and not outcome.is_one_opinion:
         return timedelta(seconds=settings.CONNECTION_RETRY_SECONDS)
     longer: timedelta = min(FIRST_RETRY * 2 ** max(0, attempts - 1), LONGEST_RETRY)
     return longer * float(random.uniform(0.8, 1.2))  # noqa: S311 (spreads load, hides nothing)

@@ -1,7 +1,7 @@
 """What every transport promises."""
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Protocol
 
 from ..messages import Envelope
@@ -14,23 +14,49 @@ class Blame(Enum):
     ADDRESS = "address"
     DOMAIN = "domain"  # its domain asks for patience, or takes nothing from us for now
     CONNECTION = "connection"  # nobody answered, or the line broke: try everything again later
-    SENDER = "sender"  # who we are is refused: stop before the whole list is burnt
+    SENDER = "sender"  # who we are, or what we send, is refused: stop before the whole list is burnt
+
+
+class Verb(StrEnum):
+    """At which point of the dialogue an answer came (RFC 5321 section 4.3.2)."""
+
+    CONNECT = "connect"
+    EHLO = "ehlo"
+    STARTTLS = "starttls"
+    AUTH = "auth"
+    MAIL = "mail"
+    RCPT = "rcpt"
+    DATA = "data"
+    END = "end of data"  # the final dot
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one hand-off. `code` is the SMTP reply code, 0 when there was no reply."""
+    """What became of one hand-off. `code` is the SMTP reply code, 0 when there was no reply.
+
+    `verb` is where the dialogue ended, when there was one.
+    """
 
     status: LogStatus
     code: int = 0
     text: str = ""
     blame: Blame = Blame.ADDRESS
+    verb: Verb | None = None
 
     @property
     def answer(self) -> str:
         """Return the reply on one line, cleaned: it comes from strangers."""
-        line = f"{self.code} {self.text}" if self.code else self.text
+        text = self.text[:1_000]
+        line = f"{self.code} {text}" if self.code else text
         return " ".join("".join(char if char.isprintable() else " " for char in line).split())[:255]
+
+    @property
+    def is_one_opinion(self) -> bool:
+        """Say whether what is held against us comes from one destination, and others may think better of us.
+
+        Else the mail server itself refuses us, and would refuse every message.
+        """
+        return self.blame == Blame.SENDER and self.verb in (Verb.RCPT, Verb.DATA, Verb.END)
 
 
 class Transport(Protocol):

@@ -33,7 +33,11 @@ S = LogStatus
 PARAGRAPH = "<p>{{ profile.first_name }}, what is new in the library this month: readings, films and a workshop.</p>\n"
 WAY_OUT = '<p><a href="{{ opt_out_url }}">Unsubscribe</a> · {{ brand.postal_address }}</p>'
 HTML = f"<h1>Hello {{{{ profile.first_name }}}}</h1>\n{PARAGRAPH * 45}{WAY_OUT}"  # some 5 kB
-TEXT = "Hello {{ profile.first_name }},\n" + "What is new in the library this month.\n" * 45 + "{{ opt_out_url }}"
+TEXT = (
+    "Hello {{ profile.first_name }},\n"
+    + "What is new in the library this month.\n" * 45
+    + "{{ opt_out_url }} {{ brand.postal_address }}"
+)
 FAILING = 20  # one address in so many, when some are to fail
 BATCH = 500
 
@@ -190,8 +194,17 @@ def bulk_update(_number: int) -> dict[str, Any]:
     return {"seconds": seconds, "number": number, "left": 0}
 
 
+def send(connections: int) -> dict[str, Any]:
+    """Send what is to be sent, as it stands."""
+    delivery = Delivery.objects.get()
+    while sending.work(delivery.pk, connections=connections):
+        pass
+    return {}
+
+
 PARTS: dict[str, Callable[[int], dict[str, Any]]] = {
     "make": make,
+    "send": send,
     "baseline": baseline,
     "group_1": lambda number: engine(number, group=1),
     "group_20": lambda number: engine(number, group=20),

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from campaign.models import User
-from deliveries.models import Audience, Delivery, PeopleList, RuleKind, Typology, TypologyRule
+from deliveries.models import Audience, Delivery, MailDomain, PeopleList, RuleKind, Typology, TypologyRule
 from landing.models import LandingPage
 from profiles import consent
 from profiles.admin_base import BaseAdmin
@@ -92,6 +92,7 @@ FACTORIES: dict[Any, Any] = {
         kind=RuleKind.FILTERING, typology=Typology.objects.create(name=secrets.token_hex(4))
     ),
     BlockedDomain: lambda: BlockedDomain.objects.create(domain=f"{secrets.token_hex(4)}.example"),
+    MailDomain: lambda: MailDomain.objects.create(domain=f"{secrets.token_hex(4)}.example", per_minute=30),
     ImportJob: lambda: ImportJob.objects.create(file="x", file_name="people.csv", by=UserFactory()),
 }
 

@@ -28,6 +28,10 @@ MATRIX = {
     "deliveries.change_delivery": "marketer administrator",
     "deliveries.analyse_delivery": "marketer administrator",
     "deliveries.send_delivery": "marketer administrator",
+    "deliveries.view_maildomain": "viewer operator marketer administrator",
+    "deliveries.add_maildomain": "operator administrator",
+    "deliveries.change_maildomain": "operator administrator",
+    "deliveries.delete_maildomain": "administrator",
     "landing.change_landingpage": "marketer administrator",
     "landing.change_mettwins": "operator administrator",
     "landing.view_optoutburst": "viewer operator marketer administrator",
@@ -47,6 +51,13 @@ def somebody(role: str) -> Any:
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_has_what_the_matrix_says(role: str, permission: str) -> None:
     assert somebody(role).has_perm(permission) is (role in MATRIX[permission].split())
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_nobody_needs_what_only_workers_write(role: str) -> None:
+    held = somebody(role).get_all_permissions()
+    assert not [one for one in held if one.endswith(("_domainslot", "_rundomain"))]
+    assert held
 
 
 def test_installing_again_puts_a_role_back_as_it_is_listed() -> None:
@@ -71,6 +82,8 @@ def pages() -> dict[str, str]:
         reverse("admin:quarantine_person", args=[profile.pk]): "operator administrator",
         reverse("admin:quarantine_quarantinedaddress_add"): "operator administrator",
         reverse("admin:quarantine_release", args=[entry.pk]): "administrator",
+        reverse("admin:deliveries_maildomain_changelist"): everybody,
+        reverse("admin:deliveries_maildomain_add"): "operator administrator",
         reverse("admin:profiles_service_add"): "marketer administrator",
         reverse("admin:campaign_user_changelist"): "administrator",
         reverse("admin:profiles_auditevent_changelist"): "administrator",

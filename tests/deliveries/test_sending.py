@@ -140,11 +140,23 @@ def test_a_refused_mailbox_fails_is_quarantined_and_holds_up_nobody(sink: Sink) 
     assert DeliveryLog.objects.get(address=gone).answer == "550 5.1.1 User unknown"
 
 
-def test_a_refusal_of_what_we_say_quarantines_nobody(sink: Sink) -> None:
-    delivery = ready(people=1)
+def test_a_refusal_of_what_we_say_quarantines_nobody_and_is_tried_again(sink: Sink) -> None:
+    delivery = ready(people=2)
     sink.at_data = lambda recipient: "554 5.7.1 Message rejected as spam"
-    assert send(delivery) == {S.FAILED: 1}
-    assert not QuarantinedAddress.objects.exists()
+    assert send(delivery) == {S.RETRY: 2}
+    assert (delivery.state, QuarantinedAddress.objects.exists()) == (State.SENDING, False)
+    sink.at_data = lambda recipient: None
+    DeliveryLog.objects.update(not_before=timezone.now())
+    Lease.objects.update(not_before=timezone.now())
+    assert send(delivery) == {S.SENT: 2}
+
+
+def test_many_refusals_of_what_we_say_pause_before_the_list_is_burnt(sink: Sink, settings: Any) -> None:
+    settings.PAUSE_REFUSALS = 2
+    delivery = ready(people=3)
+    sink.at_data = lambda recipient: "554 5.7.1 Message rejected as spam"
+    assert send(delivery) == {S.RETRY: 3}
+    assert delivery.state == State.PAUSED
 
 
 def test_a_refusal_of_the_sender_pauses_instead_of_burning_the_list(sink: Sink) -> None:

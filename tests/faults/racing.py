@@ -163,7 +163,7 @@ def _about_to_leave(delivery: Delivery, chance: random.Random) -> DeliveryLog | 
     rows = DeliveryLog.objects.filter(
         run=delivery.current_run_id, profile__gt=lease.after_profile, profile__lte=lease.upto_profile,
         status=LogStatus.PENDING,
-    ).order_by("profile")[:5]  # fmt: skip
+    ).order_by("profile")[:3]  # fmt: skip
     return chance.choice(list(rows) or [None])
 
 
