@@ -26,7 +26,7 @@ from ..exclusions import Judging
 from ..models import AnalysisRun, Delivery, DeliveryLog, Lease, LogStatus, State
 from ..transports import Transport, for_channel
 from ..transports.base import Blame
-from . import moves, outcomes, stopping
+from . import outcomes, stopping
 from .leases import another_is_untouched, cancel_rest, give_back, next_due, settle_abandoned, take_lease
 from .plain import PlainClaims
 from .prepared import PreparedClaims
@@ -155,7 +155,10 @@ class _Sender:
             give_back(lease, through=through, wait_until=self.wait_until)
             self._add_up()
             if self.problem:
-                moves.pause(self.delivery, problem=self.problem)
+                # Only if nobody has moved it meanwhile: another connection may have met the same refusal.
+                lifecycle.try_move(
+                    self.delivery, State.PAUSED, origins=[State.SENDING], error=self.problem[:500]
+                )  # fmt: skip
 
     def _add_up(self) -> None:
         """Add what was done to the counters, and pause when that is more harm than good."""
