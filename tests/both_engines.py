@@ -3,7 +3,8 @@
     python -m tests.both_engines [pytest arguments]
 
 PostgreSQL's output is shown as it comes, SQLite's when both are done. Each takes one processor, so that together they
-take half the time. The tests that drive a browser run once then, beside SQLite: they are about screens. Interactive options (--pdb, -s) make them run one after the other.
+take half the time. The tests that drive a browser run once then, beside SQLite: they are about screens. Interactive
+options (--pdb, -s) make them run one after the other.
 """
 
 import os
