@@ -10,7 +10,18 @@ KINDS = [
     (InDoubtPolicy.RESEND, Target.EVERYBODY, MessageClass.TRANSACTIONAL),
 ]
 WORKERS = ("another_worker", "slow", "slow_and_another_worker", "another_worker_killed")
-MOVES = ("begin_analysis", "analyse", "fail_analysis", "schedule", "start_due", "start", "pause", "resume", "stop")
+MOVES = (
+    "begin_analysis",
+    "edit",
+    "analyse",
+    "fail_analysis",
+    "schedule",
+    "start_due",
+    "start",
+    "pause",
+    "resume",
+    "stop",
+)
 PEOPLE = (
     "leave_service", "opt_out_of_channel", "opt_out_of_everything", "quarantine", "complaint", "hard_bounce",
     "soft_bounces", "release", "opt_in", "lift", "erase", "import_again", "change_address", "opt_out_of_address",

@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, Phase, note, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from deliveries import analysis, scheduling, sending
+from deliveries import analysis, lifecycle, scheduling, sending
 from deliveries.models import AnalysisRun, Delivery, LogStatus, State
 from profiles.models import Service
 from tests.deliveries.machine_acts import POOL, Acts
@@ -147,6 +147,10 @@ class Machine(RuleBasedStateMachine):
             self.facts.analysis_begins(analysis.start(delivery, at=timezone.now()).pk)
         analysis.work(delivery.pk)
         return True
+
+    def edit(self, n: int) -> bool:
+        """Change the message of an analysed delivery: its analysis is void."""
+        return lifecycle.void_analysis(self.in_state(State.ANALYSED, n))
 
     def fail_analysis(self, n: int) -> bool:
         analysis.fail(self.in_state(State.ANALYSING, n).pk, "no room", at=timezone.now())
