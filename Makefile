@@ -5,7 +5,7 @@ PYTHON ?= python3
 CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 DEV := .venv-dev/bin
 
-.PHONY: help demo test lint types messages lock bench race faults
+.PHONY: help demo test lint types messages lock bench race faults machine
 .DEFAULT_GOAL := help
 
 help:  ## list these commands
@@ -35,6 +35,9 @@ race: .venv-dev/stamp  ## people opt out while their message is about to leave: 
 faults: .venv-dev/stamp  ## break everything on purpose while messages leave: is any lost or doubled? ARGS="--help" tells more
 	@$(DEV)/python -m tests.faults.run $(ARGS)
 
+machine: .venv-dev/stamp  ## drive sending by drawn acts in the background; ARGS="--steps 1000000" says how long
+	@$(DEV)/python -m tests.machine $(ARGS)
+
 messages: .venv-dev/stamp  ## gather the texts to translate into locale/ and compile them
 	@$(DEV)/python manage.py messages
 
@@ -43,6 +46,7 @@ lock: .venv-dev/stamp  ## compile requirements/*.txt from pyproject.toml
 	@$(call compile,run,pyproject.toml)
 	@$(call compile,dev,pyproject.toml --group dev)
 	@$(call compile,captcha,--group captcha --constraint requirements/dev.txt)
+	@$(call compile,dkim,--group dkim --constraint requirements/dev.txt)
 	@$(call compile,browser,--group browser --constraint requirements/dev.txt)
 
 # No index address and no local path in a lock, so that it serves everybody.

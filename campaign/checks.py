@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
 
+from deliveries.checks import sending_errors
 from profiles.addresses import read
 from profiles.channels import Channel
 
@@ -46,7 +47,7 @@ def refuse_unsafe_start() -> None:
 
     Commands of manage.py run the checks by themselves; web servers and workers do not.
     """
-    if settings.ENVIRONMENT == "production" and (errors := [*_production_errors(), *_ring_errors()]):
+    if settings.ENVIRONMENT == "production" and (errors := [*_production_errors(), *_ring_errors(), *sending_errors()]):
         raise ImproperlyConfigured("Campaign does not start: " + " ".join(str(error.msg) for error in errors))
 
 

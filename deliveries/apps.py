@@ -8,6 +8,7 @@ class DeliveriesConfig(AppConfig):
     verbose_name = _("Deliveries")
 
     def ready(self) -> None:
+        from . import checks  # noqa: F401
         from .typologies import install_default
 
         post_migrate.connect(install_default, sender=self)

@@ -83,4 +83,5 @@ def _compose(message: OutboxMessage) -> messages.Envelope:
     return messages.compose(
         rendered, brand=message.brand, recipient=message.address, language=message.language,
         message_id=messages.message_id(message.brand, "outbox", message.pk), at=timezone.now(),
+        automatic=True,
     )  # fmt: skip

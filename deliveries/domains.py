@@ -116,6 +116,15 @@ def rest(domain: str, answer: str, *, at: datetime) -> None:
     )
 
 
+def rests_within(span: timedelta) -> int:
+    """Return how many rests in a row last about so long together."""
+    number, lasted = 0, timedelta()
+    while lasted < span:
+        lasted += min(FIRST_REST * 2 ** min(number, 10), LONGEST_REST)
+        number += 1
+    return number
+
+
 def write_again(known: MailDomain) -> bool:
     """End the rest of a domain; return whether it was at rest."""
     resting = MailDomain.objects.filter(pk=known.pk, deferrals__gt=0)

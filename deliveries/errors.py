@@ -51,6 +51,13 @@ class TemplateRefused(ValueError):
         return _("%(where)s: %(problem)s") % {"where": where, "problem": self.problem}
 
 
+class AddressRefused(ValueError):
+    """An address that could be taken for something else, in a header or by a mail server."""
+
+    def __str__(self) -> str:
+        return _("The address cannot be written to. Write one address such as name@example.org.")
+
+
 class ChannelNotSent(ValueError):
     """Messages of this channel can be prepared, but nothing sends them yet."""
 

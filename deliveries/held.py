@@ -42,6 +42,12 @@ def is_held(error: str) -> bool:
     return "held" in _read(error)
 
 
+def why(error: str) -> Held | None:
+    """Return why a delivery waits for a human, where that is kept as a code."""
+    code = str(_read(error).get("held"))
+    return Held(code) if code in set(Held) else None
+
+
 def in_words(error: str) -> str:
     """Return what is kept in the reader's language and time zone."""
     kept = _read(error)

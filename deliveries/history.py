@@ -59,7 +59,28 @@ def _analyses(delivery: Delivery) -> Iterator[Happening]:
 
 
 def _told(act: AuditEvent) -> Happening:
-    return Happening(act.at, _moved(act.before, act.after) or _exported(act), act.actor_name)
+    return Happening(act.at, _resolved(act) or _moved(act.before, act.after) or _exported(act), act.actor_name)
+
+
+def _resolved(act: AuditEvent) -> str:
+    """Say what somebody decided about messages whose outcome was unknown."""
+    number = act.rows or 0
+    match act.after.get("in_doubt"):
+        case "arrived":
+            told = ngettext(
+                "%(n)s message whose outcome was unknown was said to have arrived",
+                "%(n)s messages whose outcome was unknown were said to have arrived",
+                number,
+            )
+        case "again":
+            told = ngettext(
+                "%(n)s message whose outcome was unknown was sent again",
+                "%(n)s messages whose outcome was unknown were sent again",
+                number,
+            )
+        case _other:
+            return ""
+    return told % {"n": grouped(number)}
 
 
 def _moved(before: dict[str, Any], after: dict[str, Any]) -> str:

@@ -24,16 +24,19 @@ MOVES: dict[State, frozenset[State]] = {
     S.PAUSED: frozenset({S.SENDING, S.STOPPING}),
     S.STOPPING: frozenset({S.STOPPED}),
     S.STOPPED: frozenset(),
-    S.FINISHED: frozenset(),
+    S.FINISHED: frozenset({S.SENDING}),
     S.FAILED: frozenset({S.ANALYSING, S.DRAFT}),
 }
+# A message of unknown outcome is sent again (`sending.doubt`). No button offers it, and nothing else does it.
+REOPENED = (S.FINISHED, S.SENDING)
 # What goes away with a schedule, whoever takes it away.
 UNSCHEDULED: dict[str, Any] = {"scheduled_at": None, "approved": None}
 
 
 def allowed(delivery: Delivery) -> frozenset[State]:
-    """Return the states to which the delivery may go now."""
-    return MOVES[State(delivery.state)]
+    """Return the states to which people may move the delivery now."""
+    state = State(delivery.state)
+    return frozenset(to for to in MOVES[state] if (state, to) != REOPENED)
 
 
 def move(
@@ -82,8 +85,14 @@ def analysed(delivery: Delivery, **fields: Any) -> bool:
 
 def finish_if_done(delivery: Delivery, at: datetime) -> bool:
     """Finish a delivery (or end its stopping) once no row of its run is open; return whether it ended."""
-    if Lease.objects.filter(Lease.open_q(), run=delivery.current_run_id).exists():
+    open_ones = Lease.objects.filter(Lease.open_q(), run=delivery.current_run_id)
+    if open_ones.exists():
         return False
-    return try_move(delivery, S.FINISHED, origins=[S.SENDING], finished_at=at) or try_move(
-        delivery, S.STOPPED, origins=[S.STOPPING], finished_at=at
-    )
+    with transaction.atomic():
+        # Again, under the lock: rows whose outcome was unknown may just have been opened by `sending.doubt`.
+        sql.lock_for_move(delivery.pk)
+        if open_ones.exists():
+            return False
+        return try_move(delivery, S.FINISHED, origins=[S.SENDING], finished_at=at) or try_move(
+            delivery, S.STOPPED, origins=[S.STOPPING], finished_at=at
+        )

@@ -1,49 +1,37 @@
 """The mail itself: correct MIME, one recipient, and the headers by which mail programs offer to unsubscribe.
 
-Headers follow RFC 5322; List-Unsubscribe RFC 2369, its one-click form RFC 8058.
+Headers follow RFC 5322; List-Unsubscribe RFC 2369, its one-click form RFC 8058; Auto-Submitted RFC 3834.
 """
 
+import base64
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from email.headerregistry import Address as MailAddress
-from email.headerregistry import BaseHeader, HeaderRegistry, UniqueUnstructuredHeader
-from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8, Policy
 from email.utils import format_datetime
+from functools import lru_cache
 from html import escape
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from django.conf import settings
-from django.urls import reverse
+from django.urls import get_script_prefix, get_urlconf, reverse
 
-from profiles.addresses import domain, read
+from profiles.addresses import a_label, domain, read
 from profiles.channels import Channel
+from profiles.digests import keyed
 from profiles.models import Brand
-from profiles.tokens import OptOutLink, Purpose, seal
+from profiles.tokens import OptOutLink, Purpose, seal, seal_return_path
 
+from . import dkim
+from .errors import AddressRefused
+from .mime import Skeleton, mailbox, one_line, unstructured
 from .rendering import Rendered
 
-# RFC 5322 section 2.2: a header value holds no line break; everything below a blank is refused there.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 # RFC 6068 section 2: what the part before the @ of a mailto address holds as it stands; the rest is percent-encoded.
 _IN_MAILTO = "!$'*-._~"
-
-
-class _Ways(UniqueUnstructuredHeader, BaseHeader):  # type: ignore[misc]  # the library mixes them the same way
-    """List-Unsubscribe: addresses in angle brackets (RFC 2369 section 2), each on a line of its own.
-
-    The library makes encoded words of what is longer than a line. RFC 2047 section 5 allows none here, and mail
-    programs that read the header as it stands would then show no button.
-    """
-
-    def fold(self, *, policy: Policy) -> str:
-        return f"{self.name}: " + str(self).replace(", ", f",{policy.linesep} ") + policy.linesep
-
-
-_HEADERS = HeaderRegistry()
-_HEADERS.map_to_type("list-unsubscribe", _Ways)
-_ASCII, _UTF8 = SMTP.clone(header_factory=_HEADERS), SMTPUTF8.clone(header_factory=_HEADERS)
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"  # RFC 5322 section 3.2.3
+_PLAIN_ADDRESS = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
+# What would end an address, or begin another, in a header or in the dialogue of mail servers.
+_UNSAFE = re.compile(r'[\s<>()\[\]\\,;:@"]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +59,75 @@ class OptOutUrls:
 
 def opt_out_urls(brand: Brand, link: OptOutLink) -> OptOutUrls:
     """Return the signed addresses by which the recipient of a message leaves."""
-    page, one_click = seal(Purpose.OPT_OUT_PAGE, link.pack()), seal(Purpose.ONE_CLICK, link.pack())
+    payload, site = link.pack(), _ascii_url(brand.public_url)
+    page, one_click = seal(Purpose.OPT_OUT_PAGE, payload), seal(Purpose.ONE_CLICK, payload)
     return OptOutUrls(
-        page=brand.public_url + reverse("landing:opt_out", args=[page]),
-        one_click=brand.public_url + reverse("landing:one_click", args=[one_click]),
+        page=site + _path("landing:opt_out", page), one_click=site + _path("landing:one_click", one_click),
         token=one_click,
-    )
+    )  # fmt: skip
+
+
+class Series:
+    """Messages from a brand in a language: what they share is made once."""
+
+    def __init__(self, brand: Brand, language: str, *, feedback_id: str = "", automatic: bool = False) -> None:
+        """Take what the messages share. `automatic` messages answer what somebody did: no program answers them."""
+        self.brand, self.language = brand, language
+        self.sender, reply_to = wire_address(brand.sender_email), brand.reply_to and wire_address(brand.reply_to)
+        if not (self.sender + reply_to).isascii():  # every message would need SMTPUTF8
+            raise AddressRefused
+        self._shared = Skeleton(
+            mailbox("From", self.sender, one_line(brand.sender_name))
+            + (mailbox("Reply-To", reply_to) if reply_to else "")
+            + (f"Feedback-ID: {feedback_id}\r\n" if feedback_id else "")
+            + ("Auto-Submitted: auto-generated\r\n" if automatic else "")
+            + f"Content-Language: {language}\r\n"
+        )
+        self._mailbox = settings.UNSUBSCRIBE_MAILBOX and _mailto(settings.UNSUBSCRIBE_MAILBOX)
+        self._signers = dkim.signers(domain(self.sender))
+        self._date = (0, "")
+
+    def compose(
+        self, rendered: Rendered, *, recipient: str, message_id: str, at: datetime, urls: OptOutUrls | None = None,
+        return_path: str = "",
+    ) -> Envelope:  # fmt: skip
+        """Return a message ready for a transport. `urls` makes it one that can be unsubscribed from (marketing).
+
+        `return_path` is where it comes back to; without it, to the brand. Raises AddressRefused.
+        """
+        wire = wire_address(recipient)
+        body = self._shared.fill(
+            mailbox("To", wire)
+            + unstructured("Subject", one_line(rendered.subject))
+            + self._dated(at)
+            + f"Message-ID: {message_id}\r\n"
+            + (self._ways_out(urls) if urls else ""),
+            text=rendered.text,
+            html=document(rendered.html, self.language, rendered.subject),
+        )
+        if self._signers:
+            body = b"".join([*(signer.header(body, at=at) for signer in self._signers), body])
+        return Envelope(return_path or self.sender, wire, body)
+
+    def _dated(self, at: datetime) -> str:
+        """Return the header of a date; messages of one second share it."""
+        second = int(at.timestamp())
+        if self._date[0] != second:
+            self._date = second, f"Date: {format_datetime(at)}\r\n"
+        return self._date[1]
+
+    def _ways_out(self, urls: OptOutUrls) -> str:
+        """Return the headers by which mail programs unsubscribe, the best way first: by a POST, then by a message.
+
+        Each is on a line of its own, and never an encoded word: RFC 2047 section 5 allows none here, and programs that
+        read the header as it stands would show no button.
+        """
+        mailto = f",\r\n <{self._mailbox}?subject={quote(urls.token, safe='')}>" if self._mailbox else ""
+        return (
+            f"List-Unsubscribe: <{urls.one_click}>{mailto}\r\n"
+            "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+            "Precedence: bulk\r\n"
+        )
 
 
 def compose(
@@ -89,57 +140,87 @@ def compose(
     at: datetime,
     urls: OptOutUrls | None = None,
     feedback_id: str = "",
+    return_path: str = "",
+    automatic: bool = False,
 ) -> Envelope:
-    """Return a message ready for a transport. `urls` makes it one that can be unsubscribed from (marketing)."""
-    wire = _wire_address(recipient)
-    message = EmailMessage(policy=_ASCII if wire.isascii() else _UTF8)
-    message["From"] = _mailbox(_wire_address(brand.sender_email), _one_line(brand.sender_name))
-    message["To"] = _mailbox(wire)
-    message["Subject"] = _one_line(rendered.subject)
-    message["Date"] = format_datetime(at)
-    message["Message-ID"] = message_id
-    if brand.reply_to:
-        message["Reply-To"] = _mailbox(_wire_address(brand.reply_to))
-    if urls:
-        message["List-Unsubscribe"] = ", ".join(f"<{way}>" for way in _ways_out(urls))
-        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-        message["Precedence"] = "bulk"
-    if feedback_id:
-        message["Feedback-ID"] = feedback_id
-    message.set_content(rendered.text, cte="quoted-printable")
-    message.add_alternative(document(rendered.html, language, rendered.subject), subtype="html", cte="quoted-printable")
-    message["Content-Language"] = language  # last: setting the content clears every header of it
-    return Envelope(_wire_address(brand.sender_email), wire, message.as_bytes())
+    """Return one message ready for a transport: see `Series`, which writes many."""
+    series = Series(brand, language, feedback_id=feedback_id, automatic=automatic)
+    return series.compose(
+        rendered, recipient=recipient, message_id=message_id, at=at, urls=urls, return_path=return_path
+    )
 
 
 def message_id(brand: Brand, kind: str, number: int) -> str:
     """Return the identifier of a message: always the same for the same row, and telling nothing about it."""
     token = seal(Purpose.MESSAGE_ID, kind.encode() + number.to_bytes(8, "big"))
-    return f"<{token}@{urlsplit(brand.public_url).hostname or domain(brand.sender_email)}>"
+    return f"<{token}@{urlsplit(_ascii_url(brand.public_url)).hostname or domain(wire_address(brand.sender_email))}>"
 
 
-def _ways_out(urls: OptOutUrls) -> list[str]:
-    """Return the addresses by which mail programs unsubscribe, the best first: by a POST, then by a message."""
-    if not settings.UNSUBSCRIBE_MAILBOX:
-        return [urls.one_click]
-    local, _at, host = _wire_address(settings.UNSUBSCRIBE_MAILBOX).rpartition("@")
-    return [urls.one_click, f"mailto:{quote(local, safe=_IN_MAILTO)}@{host}?subject={quote(urls.token, safe='')}"]
+def return_path(number: int, digest: bytes) -> str:
+    """Return the address that a message comes back to, which proves the message and its recipient.
+
+    `number` is that of the log row; for a test, its own number below zero. Empty without BOUNCE_DOMAIN: the brand's.
+    """
+    if not settings.BOUNCE_DOMAIN:
+        return ""
+    return f"{seal_return_path(number, digest)}@{a_label(settings.BOUNCE_DOMAIN)}"
 
 
-def _wire_address(address: str) -> str:
-    """Return an address as it goes on the wire: the mailbox as typed, the domain in A-labels (RFC 5890)."""
-    local = address.rpartition("@")[0]
-    return f"{local}@{domain(read(Channel.EMAIL, address).key)}"
+def feedback_id(brand: int, delivery: int) -> str:
+    """Return what mailbox providers count complaints by: the delivery, then the brand; telling nothing about them."""
+    return f"{_opaque(b'delivery', delivery)}:{_opaque(b'brand', brand)}:campaign"
 
 
-def _mailbox(address: str, name: str = "") -> MailAddress:
-    """Return an address for a header; in parts, because the library refuses to parse what RFC 6531 allows."""
+def wire_address(address: str) -> str:
+    """Return an address as it goes on the wire: the mailbox as typed, the domain in A-labels (RFC 5890).
+
+    Raises AddressRefused for what could be taken for something else than one address.
+    """
     local, _at, host = address.rpartition("@")
-    return MailAddress(name, username=local, domain=host)
+    if _PLAIN_ADDRESS.fullmatch(address):  # nearly all are: nothing in them needs to be read
+        return f"{local}@{host.lower()}"
+    found = read(Channel.EMAIL, address)
+    host = domain(found.key)
+    if (
+        found.flaw
+        or found.value != address
+        or not host.isascii()
+        or _UNSAFE.search(local + host)
+        or not (local + host).isprintable()
+    ):
+        raise AddressRefused
+    return f"{local}@{host}"
 
 
-def _one_line(text: str) -> str:
-    return " ".join(_CONTROL.sub(" ", text).split())
+def _opaque(purpose: bytes, number: int) -> str:
+    name = keyed(b"feedback-id", purpose + number.to_bytes(8, "big"), size=10)
+    return base64.b32encode(name).decode().lower()
+
+
+def _mailto(address: str) -> str:
+    local, _at, host = wire_address(address).rpartition("@")
+    return f"mailto:{quote(local, safe=_IN_MAILTO)}@{host}"
+
+
+def _ascii_url(url: str) -> str:
+    """Return an address of pages as it goes into a header: in ASCII."""
+    if url.isascii():
+        return url
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port else ""
+    return urlunsplit(parts._replace(netloc=a_label(parts.hostname or "") + port, path=quote(parts.path, safe="/%")))
+
+
+def _path(view: str, token: str) -> str:
+    """Return the path of a view that takes a token, whose letters need no quoting."""
+    before, after = _around(view, get_urlconf(), get_script_prefix())
+    return before + token + after
+
+
+@lru_cache(maxsize=16)
+def _around(view: str, _urls: str | None, _prefix: str) -> tuple[str, str]:
+    before, _token, after = reverse(view, args=["TOKEN"]).rpartition("TOKEN")
+    return before, after
 
 
 def document(html: str, language: str, title: str) -> str:

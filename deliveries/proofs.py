@@ -93,4 +93,5 @@ def _compose(proof: Proof, mark: bytes) -> messages.Envelope:
         replace(rendered, subject=f"{sign} {rendered.subject}"), brand=delivery.brand, recipient=proof.address,
         language=content.language, message_id=messages.message_id(delivery.brand, "proof", proof.pk), at=timezone.now(),
         urls=urls if delivery.message_class == MessageClass.MARKETING else None,
+        return_path=messages.return_path(-proof.pk, mark),
     )  # fmt: skip

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Max, Sum
+from django.db.models import Count, Max, Min, Q, Sum
 
 from .exclusions import AMONG_SURVIVORS, EXCLUSIONS
-from .models import AnalysisRun, Lease, LogStatus, Reason, RunReason
+from .models import AnalysisRun, Delivery, Lease, LogStatus, Reason, RunReason, SendingMinute
 from .targeting import DIGESTS
 
 QUIET = timedelta(seconds=20)  # two rings of the periodic job
+STALLED = timedelta(minutes=5)
+MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,51 @@ def is_quiet(run: AnalysisRun, *, at: datetime) -> bool:
     """Say whether nothing has been claimed for a while: a claim renews its lease, so the lease tells. One query."""
     renewed = Lease.objects.filter(run=run).aggregate(at=Max("expires_at"))["at"]
     return renewed is None or at - (renewed - settings.LEASE_TIME) > QUIET
+
+
+def stalled(deliveries: Sequence[Delivery], *, at: datetime) -> set[int]:
+    """Return which of some deliveries that are being sent have work due since STALLED, and nobody doing it.
+
+    Two queries at most; none where there is nothing to ask.
+    """
+    limit = at - STALLED
+    runs = {one.current_run_id: one.pk for one in deliveries if one.started_at and one.started_at < limit}
+    if not runs:
+        return set()
+    since = Q(not_before=None) | Q(not_before__lte=limit)
+    due = Lease.objects.filter(Lease.open_q(), run__in=runs).order_by().values("run")
+    found = due.annotate(waiting=Count("pk", filter=since), renewed=Max("expires_at"))
+    idle = {
+        row["run"]
+        for row in found
+        if row["waiting"] and (row["renewed"] is None or row["renewed"] - settings.LEASE_TIME < limit)
+    }
+    lately = (
+        SendingMinute.objects.filter(run__in=idle, at__gte=limit - MINUTE) if idle else SendingMinute.objects.none()
+    )
+    return {runs[run] for run in idle - set(lately.values_list("run", flat=True))}
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """From when until when ranges of a run come back: their rows wait for a new try, or for their mail domain."""
+
+    first: datetime
+    last: datetime
+
+
+def waiting(run: AnalysisRun, *, at: datetime) -> Waiting | None:
+    """Return when the ranges that wait for something are due, or None when none waits. One query."""
+    found = Lease.objects.filter(Lease.open_q(), run=run, not_before__gt=at).aggregate(
+        first=Min("not_before"), last=Max("not_before")
+    )
+    return Waiting(found["first"], found["last"]) if found["first"] else None
+
+
+def most_leaving() -> int:
+    """Return how many messages can be leaving at one moment: all that a pause or a stop comes too late for."""
+    number: int = settings.SENDING_TASKS * settings.SENDING_CONNECTIONS * settings.HAND_OFF_GROUP
+    return number
 
 
 def progress(run: AnalysisRun) -> float:

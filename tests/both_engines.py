@@ -3,7 +3,7 @@
     python -m tests.both_engines [pytest arguments]
 
 PostgreSQL's output is shown as it comes, SQLite's when both are done. Each takes one processor, so that together they
-take half the time. Interactive options (--pdb, -s) make them run one after the other.
+take half the time. The tests that drive a browser run once then, beside SQLite: they are about screens. Interactive options (--pdb, -s) make them run one after the other.
 """
 
 import os
@@ -27,7 +27,8 @@ def main(arguments: Sequence[str]) -> int:
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            code = subprocess.call(_command(arguments), env=_environment("postgres"))
+            without_browser = [] if {"-m", "-k"} & set(arguments) else ["-m", "not browser"]
+            code = subprocess.call(_command([*arguments, *without_browser]), env=_environment("postgres"))
             other = beside.wait()
         finally:
             beside.terminate()

@@ -2,26 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Sum
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from deliveries.held import is_held
 from deliveries.models import Delivery, Lease, LogStatus, State
 from landing.models import MetTwins, OptOutBurst
 from profiles import brands
 from profiles.models import Brand, ImportJob
 from profiles.plots import grouped
 
+from . import alerts
+from .alerts import RECENT, Alert, delivery_url, page_url
+
 LATEST = 8
 LOOKED_AT = 100  # the deliveries among which trouble is looked for: the newest
-RECENT = timedelta(days=14)
 THINNEST = 0.8  # hundredths of a bar: one refused message of a million is still seen
 # What a bar shows of a delivery: status → tone, in the order of the bar.
 TONES = {
@@ -43,15 +43,6 @@ STATE_TONES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Alert:
-    """Something that waits for a human."""
-
-    text: str
-    url: str
-    tone: str = "wait"
-
-
-@dataclass(frozen=True, slots=True)
 class Row:
     """A delivery with its numbers, and the parts of its bar as (tone, start, width) in hundredths."""
 
@@ -69,10 +60,12 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     may = request.user.has_perm
     context.update(title=_("Home"), may_search=may("profiles.view_profile"), jobs=_jobs(request), alerts=[], rows=None)
     if may("deliveries.view_delivery"):
-        deliveries = list(Delivery.objects.live().order_by("-pk")[:LOOKED_AT])
+        deliveries = list(Delivery.objects.live().select_related("current_run").order_by("-pk")[:LOOKED_AT])
         counts = _counts([d.current_run_id for d in deliveries if d.current_run_id])
         context["rows"] = [_row(d, counts.get(d.current_run_id or 0, {})) for d in deliveries[:LATEST]]
-        context["alerts"] += _alerts(deliveries, counts)
+        context["alerts"] += alerts.of_deliveries(deliveries, counts, at=timezone.now())
+    if may("deliveries.view_maildomain"):
+        context["alerts"] += alerts.of_domains(at=timezone.now())
     if may("profiles.view_brand"):
         context["alerts"] += _incomplete_brands()
     if may("landing.view_mettwins"):
@@ -91,32 +84,12 @@ def _counts(runs: Sequence[int]) -> dict[int, dict[str, int]]:
     return {row["run"]: {name[2:]: row[name] or 0 for name in sums} for row in rows}
 
 
-def _alerts(deliveries: Sequence[Delivery], counts: dict[int, dict[str, int]]) -> list[Alert]:
-    found = []
-    for delivery in deliveries:
-        words = {"delivery": delivery.label}
-        unknown = counts.get(delivery.current_run_id or 0, {}).get(LogStatus.IN_DOUBT.counter, 0)
-        if unknown:
-            told = ngettext(
-                "%(delivery)s: the outcome of %(n)s message is unknown",
-                "%(delivery)s: the outcome of %(n)s messages is unknown",
-                unknown,
-            )
-            found.append(Alert(told % {**words, "n": grouped(unknown)}, delivery_url(delivery.pk)))
-        if delivery.state == State.FAILED:
-            found.append(Alert(_("%(delivery)s: the analysis failed") % words, delivery_url(delivery.pk), "bad"))
-        if is_held(delivery.error):
-            found.append(Alert(f"{delivery.label}{_(':')} {delivery.problem}", delivery_url(delivery.pk), "bad"))
-        if delivery.state == State.PAUSED:
-            found.append(Alert(_("%(delivery)s is paused") % words, delivery_url(delivery.pk)))
-    return found
-
-
 def _incomplete_brands() -> list[Alert]:
     """Name the brands that may not be used yet."""
     waiting = [brand for brand in Brand.objects.order_by("name")[:LOOKED_AT] if not brands.is_ready(brand)]
     return [
-        Alert(str(brands.incomplete(brand)), _url("admin:profiles_brand_change", brand.pk), "bad") for brand in waiting
+        Alert(str(brands.incomplete(brand)), page_url("admin:profiles_brand_change", brand.pk), "bad")
+        for brand in waiting
     ]
 
 
@@ -130,7 +103,7 @@ def _bursts() -> list[Alert]:
             burst.people,
         )
         words = {"delivery": burst.delivery_name, "n": grouped(burst.people), "domain": burst.domain}
-        found.append(Alert(told % words, _url("admin:landing_optoutburst_change", burst.pk), "bad"))
+        found.append(Alert(told % words, page_url("admin:landing_optoutburst_change", burst.pk), "bad"))
     return found
 
 
@@ -138,7 +111,8 @@ def _failed_imports(at: datetime) -> list[Alert]:
     jobs = ImportJob.objects.filter(state=ImportJob.State.FAILED, created_at__gte=at - RECENT).order_by("-pk")[:5]
     told = _("The import of %(file)s failed")
     return [
-        Alert(told % {"file": job.file_name}, _url("admin:profiles_importjob_change", job.pk), "bad") for job in jobs
+        Alert(told % {"file": job.file_name}, page_url("admin:profiles_importjob_change", job.pk), "bad")
+        for job in jobs
     ]
 
 
@@ -153,7 +127,7 @@ def _met_twins() -> list[Alert]:
         waiting,
     )
     number = grouped(waiting) if waiting <= LOOKED_AT else f"{grouped(LOOKED_AT)}+"
-    return [Alert(told % {"n": number}, _url("admin:landing_mettwins_changelist") + "?seen=no")]
+    return [Alert(told % {"n": number}, page_url("admin:landing_mettwins_changelist") + "?seen=no")]
 
 
 def _row(delivery: Delivery, counts: dict[str, int]) -> Row:
@@ -179,17 +153,5 @@ def _jobs(request: HttpRequest) -> list[tuple[str, str]]:
         ("quarantine.add_quarantinedaddress", "admin:quarantine_quarantinedaddress_add", _("Leave an address out")),
         ("landing.add_landingpage", "admin:landing_landingpage_add", _("Make a public page")),
     )
-    found = [(_url(name), title) for permission, name, title in jobs if request.user.has_perm(permission)]
+    found = [(page_url(name), title) for permission, name, title in jobs if request.user.has_perm(permission)]
     return [(url, title) for url, title in found if url]
-
-
-def delivery_url(pk: int) -> str:
-    return _url("admin:deliveries_delivery_workspace", pk) or _url("admin:deliveries_delivery_change", pk)
-
-
-def _url(name: str, *args: Any) -> str:
-    """Return the address of a page, or nothing where it is not installed."""
-    try:
-        return reverse(name, args=args)
-    except NoReverseMatch:
-        return ""

@@ -18,7 +18,7 @@ from deliveries.models import Delivery, DeliveryContent, State
 from profiles.admin_base import BaseAdmin, KeysetChangeList
 from profiles.models import Brand
 
-from . import content, people, review, starters, steps, workspace
+from . import content, doubt, people, review, starters, steps, workspace
 from .content_form import TemplatesForm, TemplateText
 from .delivery_form import DeliveryForm
 
@@ -120,6 +120,7 @@ class DeliveryAdmin(BaseAdmin):
             ("live/", workspace.live, "live"),
             ("who/<int:reason>/", people.left_out, "left_out"),
             ("messages/<int:status>/", people.by_status, "by_status"),
+            ("in-doubt/", doubt.show, "doubt"),
             ("who.csv", people.export, "export"),
             ("preview/<str:language>/", workspace.preview, "preview"),
             ("content/<str:language>/", content.edit, "content"),

@@ -8,9 +8,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from deliveries import durations, pace, reports
-from deliveries.models import State
+from deliveries.models import LogStatus, State
 from profiles.plots import grouped
 
+from . import live
+from .rail import moment
 from .standing import Standing
 
 SOONEST = timedelta(seconds=3)  # before that, a speed says nothing
@@ -18,17 +20,18 @@ SOONEST = timedelta(seconds=3)  # before that, a speed says nothing
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Work under way: `percent` from 0 to 100, and three lines about it."""
+    """Work under way: `percent` from 0 to 100, and lines about it."""
 
     percent: int
     done: str
     pace: str
     stopping: str
     quiet: bool = False
+    waiting: str = ""
 
 
 def of(standing: Standing, minutes: Sequence[pace.Slice]) -> Progress | None:
-    """Return how far the work under way is, or None when there is none. One query at most."""
+    """Return how far the work under way is, or None when there is none. Two queries at most."""
     match standing.state:
         case State.ANALYSING:
             return _analysing(standing)
@@ -37,7 +40,7 @@ def of(standing: Standing, minutes: Sequence[pace.Slice]) -> Progress | None:
         case State.STOPPING:
             return Progress(
                 _percent(standing), _("Stopping: what has not left yet is being cancelled."), "",
-                _("A message that is already leaving may still arrive."),
+                live.still_leaving(),
             )  # fmt: skip
     return None
 
@@ -67,15 +70,42 @@ def _sending(standing: Standing, minutes: Sequence[pace.Slice]) -> Progress:
     run, started_at = standing.delivery.current_run, standing.delivery.started_at
     done = standing.to_send - standing.left
     said, quiet = "", bool(run and standing.left and reports.is_quiet(run, at=standing.at))
+    waiting = reports.waiting(run, at=standing.at) if run and standing.left else None
     if started_at and standing.left and not quiet:
         speed = pace.per_second(minutes, started_at=started_at, done=done, at=standing.at)
         if speed and standing.at - started_at > SOONEST:
-            said = _pace(speed, timedelta(seconds=standing.left / speed))
+            # It is not over before what waits has had its turn.
+            said = _pace(speed, max(timedelta(seconds=standing.left / speed), _longest_wait(standing, waiting)))
     words = {"sent": grouped(standing.sent), "left": grouped(standing.left), "whole": grouped(standing.to_send)}
+    stopping = _("If you pause or stop it, no further message leaves.")
     return Progress(
         _percent(standing), _("Sending: %(sent)s sent, %(left)s to go, of %(whole)s.") % words, said,
-        _("If you pause or stop it, no further message leaves; one that is already leaving may still arrive."), quiet,
+        f"{stopping} {live.still_leaving()}", quiet, _waiting(standing, waiting),
     )  # fmt: skip
+
+
+def _longest_wait(standing: Standing, waiting: reports.Waiting | None) -> timedelta:
+    """Return how long the last of those that wait does: for a new try, or for the rest of its mail domain to end."""
+    if waiting is None:
+        return timedelta()
+    rests = (found.waits_until for found in standing.domains if found.waits_until)
+    return max([waiting.last, *rests]) - standing.at
+
+
+def _waiting(standing: Standing, waiting: reports.Waiting | None) -> str:
+    """Say how many messages wait for a new try, and until when."""
+    if waiting is None:
+        return ""
+    number = standing.outcomes.get(LogStatus.RETRY, 0)
+    words = {"n": grouped(number), "at": moment(standing, waiting.first)}
+    if not number:
+        return _("Some messages wait for their mail domain. It goes on at %(at)s.") % words
+    told = ngettext(
+        "%(n)s message waits to be tried again: at %(at)s.",
+        "%(n)s messages wait to be tried again: the next ones at %(at)s.",
+        number,
+    )
+    return told % words
 
 
 def _percent(standing: Standing) -> int:

@@ -14,6 +14,7 @@ from deliveries import durations, pace
 from deliveries.models import LogStatus
 from profiles.plots import Bar, Series, bars, grouped, lines
 
+from . import live
 from .standing import Standing, percent
 
 TONES = {
@@ -37,8 +38,9 @@ def context(standing: Standing, minutes: Sequence[pace.Slice]) -> dict[str, Any]
         "outcomes": _bars(standing),
         "plot": over_time(minutes),
         "errors_cost": _errors(standing, pace.cost(run)),
+        "domains": live.domains(standing),
         "in_doubt": standing.outcomes[LogStatus.IN_DOUBT],
-        "drift": standing.drift,
+        "drift": live.drift(standing.drift),
         "drift_total": sum(line.since for line in standing.drift),
     }
 

@@ -12,9 +12,10 @@ from django.db.models import Sum
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
-from deliveries import control, reports
+from deliveries import control, reports, tally
 from deliveries.models import AnalysisRun, Delivery, Lease, LogStatus, Proof, State, Target
 from deliveries.reports import Drift, Waterfall
+from deliveries.tally import DomainState
 from profiles import growth
 from profiles.plots import grouped
 
@@ -38,6 +39,7 @@ class Standing:
     waterfall: Waterfall | None = None
     outcomes: dict[LogStatus, int] = field(default_factory=dict)
     drift: Sequence[Drift] = ()
+    domains: Sequence[DomainState] = ()  # the mail domains with the most trouble
     written: int = 0  # addresses that the analysis under way has looked at
     expected: str = ""  # about how many people the target has; empty when that is not known
 
@@ -75,7 +77,7 @@ class Standing:
 
 
 def read(delivery: Delivery, user: Any, *, at: datetime) -> Standing:
-    """Read where a delivery stands. Ten queries at most."""
+    """Read where a delivery stands. Twelve queries at most."""
     found = Standing(delivery, user, at)
     found.run = delivery.current_run
     if found.state == State.ANALYSING:
@@ -94,6 +96,7 @@ def read(delivery: Delivery, user: Any, *, at: datetime) -> Standing:
     if found.is_sent and delivery.current_run is not None:
         found.outcomes = reports.outcomes(delivery.current_run)
         found.drift = reports.drift(delivery.current_run)
+        found.domains = tally.worst(delivery.current_run, at=at)
     return found
 
 

@@ -13,6 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from deliveries import analysis, duplicating, lifecycle, proofs, scheduling, sending
 from deliveries.criteria import CriteriaRefused
@@ -24,6 +25,7 @@ from profiles.channels import Channel
 from profiles.plots import grouped
 from profiles.ring import ring
 
+from . import live
 from .standing import Standing
 
 Act = Callable[[Any, HttpRequest, Delivery], "HttpResponse | None"]
@@ -73,7 +75,8 @@ def _unschedule(admin: Any, request: HttpRequest, delivery: Delivery) -> None:
 def _pause(admin: Any, request: HttpRequest, delivery: Delivery) -> None:
     with noted(request, delivery, at=timezone.now()):
         sending.pause(delivery)
-    messages.success(request, _("Paused. A message that is already leaving may still arrive."))
+    said = _("Paused.")
+    messages.success(request, f"{said} {live.still_leaving()}")
 
 
 def _resume(admin: Any, request: HttpRequest, delivery: Delivery) -> None:
@@ -86,7 +89,8 @@ def _stop(admin: Any, request: HttpRequest, delivery: Delivery) -> None:
     with noted(request, delivery, at=timezone.now()):
         sending.stop(delivery)
     ring(send_delivery, delivery.pk)
-    messages.success(request, _("Stopping. A message that is already leaving may still arrive."))
+    said = _("Stopping.")
+    messages.success(request, f"{said} {live.still_leaving()}")
 
 
 def _duplicate(admin: Any, request: HttpRequest, delivery: Delivery) -> HttpResponse:
@@ -182,13 +186,19 @@ def _analyse_hint(standing: Standing) -> str:
 def _while_sending(standing: Standing) -> Iterator[Button]:
     to = lifecycle.allowed(standing.delivery)
     if standing.state == State.PAUSED:
-        words = {"left": grouped(standing.left)}
-        yield Button("resume", _("Go on"), _("%(left)s messages still to go leave from now on.") % words, "main")
+        told = ngettext(
+            "%(left)s message still to go leaves from now on.",
+            "%(left)s messages still to go leave from now on.",
+            standing.left,
+        )
+        yield Button("resume", _("Go on"), told % {"left": grouped(standing.left)}, "main")
     if State.PAUSED in to:
-        yield Button("pause", _("Pause"), _("No further message leaves until somebody presses “Go on”."))
+        hint = _("No further message leaves until somebody presses “Go on”.")
+        yield Button("pause", _("Pause"), f"{hint} {live.still_leaving()}")
     if State.STOPPING in to:
         hint = _("What has not left is cancelled. It cannot be taken up again.")
-        yield Button("stop", _("Stop for good"), hint, "danger")
+        leaving = f" {live.still_leaving()}" if standing.state == State.SENDING else ""
+        yield Button("stop", _("Stop for good"), hint + leaving, "danger")
 
 
 def do(admin: Any, request: HttpRequest, delivery: Delivery, step: str) -> HttpResponse:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from deliveries import history, pace, scheduling, specimens
 from deliveries.models import Delivery, State
 
+from . import live as live_parts
 from . import progress, rail, results, review, seen, steps, summary, waterfall
 from .standing import MOVING, Standing, read
 
@@ -68,6 +69,7 @@ def _live(found: Standing) -> dict[str, Any]:
         "scheduled": review.in_words(delivery.scheduled_at, now=found.at)
         if scheduled and delivery.scheduled_at
         else "",
+        "paused": live_parts.paused(found),
         "approved": delivery.approved,
         "growth": scheduling.MOST_GROWTH,
         **results.context(found, minutes),

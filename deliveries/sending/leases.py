@@ -76,11 +76,11 @@ def give_back(lease: Lease, *, through: bool = False, wait_until: datetime | Non
     """
     not_before = None
     if through:
+        # A retry that is due already waits for its domain: to come back for it at once would be to go round in circles.
         rows = DeliveryLog.objects.filter(
-            run=lease.run_id, profile__gt=lease.after_profile, profile__lte=lease.upto_profile, status=S.RETRY
-        )
-        # One that is due already waits for its domain, as `wait_until` says.
-        rows = rows.filter(not_before__gt=timezone.now())
+            run=lease.run_id, profile__gt=lease.after_profile, profile__lte=lease.upto_profile, status=S.RETRY,
+            not_before__gt=timezone.now(),
+        )  # fmt: skip
         retries = Lease.objects.filter(pk=lease.pk, retry__gt=0).exists()
         earliest = rows.aggregate(at=Min("not_before"))["at"] if retries else None
         not_before = min((at for at in (earliest, wait_until) if at), default=None)
@@ -143,7 +143,10 @@ def record(lease: Lease, result: Result) -> None:
     if after == S.SUPPRESSED:
         fields["reason"] = Reason.ENCODING
     with transaction.atomic():
-        for before in (S.HANDING_OFF, S.IN_DOUBT) if after in FINAL else (S.HANDING_OFF,):
+        origins = (S.HANDING_OFF, S.IN_DOUBT) if after in FINAL else (S.HANDING_OFF,)
+        if after == S.SENT:  # somebody has had it sent again meanwhile (`doubt`), and it had arrived after all
+            origins = (*origins, S.RETRY)
+        for before in origins:
             if DeliveryLog.objects.filter(pk=row.pk, status=before, attempts=row.attempts).update(**fields):
                 recount(lease.pk, before, after, took=result.took, hard=result.hard)
                 if after == S.SUPPRESSED:

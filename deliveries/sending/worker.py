@@ -19,7 +19,6 @@ from django.utils import timezone
 
 from profiles.channels import Channel
 from profiles.models import Profile
-from profiles.texts import supported
 
 from .. import composing, domains, gate, lifecycle, messages, pace, tally, watch
 from ..errors import TemplateRefused
@@ -27,7 +26,7 @@ from ..exclusions import Judging
 from ..models import AnalysisRun, Delivery, DeliveryLog, Lease, LogStatus, State
 from ..transports import Transport, for_channel
 from ..transports.base import Blame
-from . import moves, outcomes, stopping
+from . import outcomes, stopping
 from .leases import another_is_untouched, cancel_rest, give_back, next_due, settle_abandoned, take_lease
 from .plain import PlainClaims
 from .prepared import PreparedClaims
@@ -107,11 +106,12 @@ class _Sender:
         judging = Judging.now(Channel(delivery.channel))
         self.plain = PlainClaims(delivery, run, judging)
         self.claims = PreparedClaims(delivery, run, judging) if connection.vendor == "postgresql" else self.plain
-        self.contents = {content.language: content for content in delivery.contents.all()}
+        self.composer = composing.Composer(delivery)
         self.minutes, self.tally = pace.Minutes(run), tally.DomainTally(run)
         self.limits = domains.Limits(secrets.token_hex(8))
         self.results: list[Result] = []  # not written yet
         self.wait_until: datetime | None = None  # when the first row of the lease that waits for its domain may leave
+        self.against_us = 0  # refusals that were not about an address, since they were last looked at
         self.problem = ""  # what the receiving side has against us
 
     def run(self, *, until: datetime) -> bool:
@@ -155,7 +155,10 @@ class _Sender:
             give_back(lease, through=through, wait_until=self.wait_until)
             self._add_up()
             if self.problem:
-                moves.pause(self.delivery, problem=self.problem)
+                # Only if nobody has moved it meanwhile: another connection may have met the same refusal.
+                lifecycle.try_move(
+                    self.delivery, State.PAUSED, origins=[State.SENDING], error=self.problem[:500]
+                )  # fmt: skip
 
     def _add_up(self) -> None:
         """Add what was done to the counters, and pause when that is more harm than good."""
@@ -236,10 +239,8 @@ class _Sender:
     def _compose(self, row: DeliveryLog, person: Profile | None) -> _Ready:
         """Write a message before it is claimed, so that a slow template leaves the claim as short as it is."""
         domain = domains.domain_of(row.address)
-        language = supported(person.language if person else "")
-        content = self.contents.get(language) or next(iter(self.contents.values()))
         try:
-            return _Ready(row, domain, composing.compose_row(self.delivery, content, row, person))
+            return _Ready(row, domain, self.composer.compose(row, person))
         except TemplateRefused as error:
             return _Ready(row, domain, None, str(error))
 
@@ -277,6 +278,11 @@ class _Sender:
         self.tally.note(ready.domain, outcome)
         self.limits.note(ready.domain, outcome, at=at)
         outcomes.learn(row, outcome, self.delivery, erroneous=erroneous, at=at)
+        if outcome.is_one_opinion or outcome.blame == Blame.DOMAIN:
+            self.against_us += 1
+            if self.against_us >= settings.PAUSE_REFUSALS:  # not only at the end of the lease
+                self.against_us = 0
+                self._add_up()
         if outcome.is_one_opinion or outcome.status == S.IN_DOUBT:
             return True
         if outcome.blame == Blame.SENDER:

@@ -89,6 +89,8 @@ def outcome(verb: Verb, code: int, text: str) -> Outcome:
 
     Not for an expected answer before the final dot: there the dialogue goes on.
     """
+    if code == 250 and verb == Verb.END:  # nearly all of them; the table says the same
+        return Outcome(S.SENT, code, text, Blame.ADDRESS, verb)
     status, blame = TABLE[_stage(verb), _sort(verb, code)][classify(code, text).fault]
     return Outcome(status, code, text, blame, verb)
 

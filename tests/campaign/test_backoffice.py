@@ -183,5 +183,5 @@ class TestHome:
     ) -> None:
         for _n in range(5):
             delivery_about(ProfileFactory(), LogStatus.SENT)
-        with django_assert_max_num_queries(8):
+        with django_assert_max_num_queries(9):
             self.home(client)

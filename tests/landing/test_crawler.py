@@ -58,12 +58,12 @@ def analysed(service: Service, pages: list[LandingPage]) -> Delivery:
 
 def composed(delivery: Delivery) -> list[EmailMessage]:
     """Return the messages of a delivery as its sending makes them, one for each row to send."""
-    contents = {content.language: content for content in delivery.contents.all()}
+    composer = composing.Composer(delivery)
     people = Profile.objects.in_bulk()
     found = []
     for row in DeliveryLog.objects.filter(run=delivery.current_run, status=LogStatus.PENDING):
         person = people[row.profile_id]
-        envelope = composing.compose_row(delivery, contents[person.language], row, person)
+        envelope = composer.compose(row, person)
         message = message_from_bytes(envelope.body, policy=policy.default)
         assert isinstance(message, EmailMessage)
         found.append(message)

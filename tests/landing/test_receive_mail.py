@@ -186,7 +186,7 @@ def test_what_a_mail_program_makes_of_the_header_of_a_sent_message_opts_out(sett
     analysis.work(delivery.pk)
     delivery.refresh_from_db()
     row = DeliveryLog.objects.get(delivery=delivery)
-    body = composing.compose_row(delivery, delivery.contents.get(language="en"), row, person).body
+    body = composing.Composer(delivery).compose(row, person).body
     header = body.partition(b"\r\n\r\n")[0].decode().partition("List-Unsubscribe:")[2].partition("\r\nList-")[0]
     address = next(way for way in header.replace("\r\n", "").split(",") if "mailto:" in way).strip(" <>")
     mailto = urlsplit(address)
