@@ -11,8 +11,10 @@ import os
 import random
 import signal
 import sys
+from multiprocessing.sharedctypes import RawValue
 from typing import Any
 
+import campaign.celery
 from tests import servers
 from tests.faults import worker
 
@@ -45,6 +47,8 @@ def _become(order: dict[str, Any]) -> None:
             os.dup2(source, target)
         os.environ.update(order["environment"])
         random.seed()
+        # Else what one worker is asked would be asked of all: it is memory that forks share.
+        campaign.celery._shutting_down = RawValue("b", 0)
         worker.run(order["arguments"])
         code = 0
     except SystemExit as error:

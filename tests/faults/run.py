@@ -14,6 +14,7 @@ a claim came after (`race`). The scoreboard is var/faults.jsonl: what it has for
 import argparse
 import json
 import random
+import re
 import subprocess
 import sys
 import time
@@ -75,7 +76,7 @@ def play(place: Site, code: str, *, number: int, seed: str, times: int) -> Line:
     wrong += [name for name in ("balanced", "ended") if not getattr(found, name)]
     wrong += ["in doubt"] if found.in_doubt > on.doubtful else []
     wrong += ["refused"] if found.refused > on.refusals else []
-    wrong += [remark for remark in on.remarks if not remark.startswith("ended in")]
+    wrong += [remark for remark in on.remarks if not re.match(r"ended in|\d+ tasks", remark)]
     return Line(
         version(), time.strftime("%Y-%m-%d %H:%M"), code, fault.name, number, seed, on.struck, round(seconds, 1),
         on.resumed, on.doubtful, asdict(found), wrong, on.remarks,

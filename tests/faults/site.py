@@ -31,8 +31,8 @@ SHORT = {
     "LEASE_SIZE": "10", "SENDING_CONNECTIONS": str(CONNECTIONS), "CONN_MAX_AGE": "5",
 }  # fmt: skip
 START_SECONDS = 60
-# Workers that need not hear of each other start sooner.
-QUICK = ("--without-mingle", "--without-gossip", "--without-heartbeat")
+# Workers that need not hear of each other start sooner. Their logs tell which tasks they took.
+ARGUMENTS = ("--without-mingle", "--without-gossip", "--without-heartbeat", "-l", "INFO")
 
 
 @dataclass
@@ -76,9 +76,11 @@ class Program:
 class Server:
     """PostgreSQL or Valkey as `tests.servers` has started it: ended roughly, and started again as it was."""
 
-    def __init__(self, pid: int, ready: Callable[[], object]) -> None:
+    def __init__(self, pid: int, ready: Callable[[], object], *arguments: str) -> None:
+        """`arguments` are those of a server that shows others (Valkey writes a title over them)."""
         self.pid, self.ready = pid, ready
-        self.command = [part.decode() for part in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]]
+        told = [part.decode() for part in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]]
+        self.command = [str(Path(f"/proc/{pid}/exe").readlink()), *(arguments or told[1:])]
         self.folder = Path(f"/proc/{pid}/cwd").readlink()
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -134,7 +136,7 @@ class Site:
         for program in self.programs:
             if program.told == told and program.runs:
                 return program
-        return self.start("worker", "-P", pool, "-c", str(tasks), *QUICK, environment=environment, told=told)
+        return self.start("worker", "-P", pool, "-c", str(tasks), *ARGUMENTS, environment=environment, told=told)
 
     def beat(self) -> Program:
         return self.start("beat", "-s", str(self.folder / f"beat-{self.started}"), told=("beat",))
@@ -194,7 +196,8 @@ def site() -> Iterator[Site]:
         found = Site(
             stack.enter_context(_nursery(database, to_database, to_sink)), sink, to_database, to_sink, folder,
             Server(_pid_of_postgres(database), lambda: psycopg.connect(database).close()),
-            Server(_pid_of_valkey(valkey), lambda: redis.Redis.from_url(valkey).ping()),
+            Server(_pid_of_valkey(valkey), lambda: redis.Redis.from_url(valkey).ping(),
+                   "--port", str(urlsplit(valkey).port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"),
         )  # fmt: skip
         try:
             found.beat()

@@ -72,7 +72,10 @@ def run(arguments: list[str]) -> None:
     if os.environ.get("FAULT_TWICE"):
         _every_task_twice()
     if os.environ.get("FAULT_VISIBILITY"):
-        app.conf.broker_transport_options = {"visibility_timeout": int(os.environ["FAULT_VISIBILITY"])}
+        seconds = int(os.environ["FAULT_VISIBILITY"])
+        app.conf.broker_transport_options = {
+            "visibility_timeout": seconds, "unacked_restore_interval": seconds, "unacked_restore_throttle": 1,
+        }  # fmt: skip
         app.conf.task_acks_late = True
     if clock := os.environ.get("FAULT_CLOCK"):
         _wrong_clock(*(float(part) for part in clock.split(":")))
