@@ -36,9 +36,6 @@ Claim = tuple[int, int]  # a log row, and the number of the try
 Fact = tuple[Any, ...]  # its kind, then whom and what it is about
 OPEN = {S.PENDING, S.HANDING_OFF, S.RETRY}
 ABSORBING = {S.EXCLUDED, S.SENT, S.FAILED, S.SUPPRESSED, S.CANCELLED}
-# Whether somebody has left since the analysis is told by the clock, also when it has been set back meanwhile: a known
-# defect, left out of what is checked until it is mended.
-CLOCK_OF_LEAVING = True
 ENDED = {State.FINISHED, State.STOPPED}
 MESSAGE_ID = re.compile(rb"^Message-ID:\s*(\S+)", re.MULTILINE | re.IGNORECASE)
 
@@ -101,7 +98,7 @@ class Facts:
             # Who left before the analysis of a delivery to everybody is written to all the same.
             if fact[0] == "left" and delivery.target == Target.EVERYBODY:
                 analysed = self.analysed[row.run_id]
-                if since.act < analysed.act or (CLOCK_OF_LEAVING and since.at < analysed.at):
+                if since.act < analysed.act:
                     continue
             yield fact, since
 
