@@ -183,6 +183,8 @@ class PreparedClaims:
         with connection.cursor() as cursor:
             # Whatever the values, the plan is by keys; making it takes longer than all the rest.
             cursor.execute("SET plan_cache_mode = force_generic_plan")
+            # With one snapshot for the whole transaction, the check would not see what the locks waited for.
+            cursor.execute("SET default_transaction_isolation = 'read committed'")
             cursor.execute(f"PREPARE {self._name}_lock({_LOCK_TYPES}) AS {lock}")
             cursor.execute(f"PREPARE {self._name}_mark({_MARK_TYPES}) AS {mark}")
         self._prepared_on = connection.connection

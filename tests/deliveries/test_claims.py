@@ -196,6 +196,15 @@ def test_an_address_with_errors_is_told_so_that_a_success_ends_them(way: str) ->
     assert QuarantinedAddress.objects.get().status == Status.ERRONEOUS, "its row is somebody else's"
 
 
+@pytest.mark.postgres
+def test_claims_see_each_statement_s_own_snapshot_whatever_the_server_is_set_to() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_isolation = 'repeatable read'")
+        Claiming("prepared").ask()
+        cursor.execute("SHOW default_transaction_isolation")
+        assert cursor.fetchone() == ("read committed",)
+
+
 class Watching(Answers):
     """Does something while the first message of a group leaves."""
 
