@@ -37,7 +37,7 @@ STEPS = 30  # in one example
 EXAMPLES = 10  # in one round
 # Shrinking takes minutes: MACHINE_SHRINK=1 asks for it, with the seed of a failure.
 PHASES = [Phase.generate, *([Phase.shrink] if os.environ.get("MACHINE_SHRINK") else [])]
-MOST_ROUNDS = 40
+SUITE_ROUNDS = 3
 LONGEST_SETTLING = 60
 dices = st.randoms(use_true_random=True)
 SPANS = [timedelta(seconds=31), timedelta(seconds=130), timedelta(minutes=8), timedelta(hours=5), timedelta(days=2)]
@@ -372,11 +372,13 @@ def test_sending_keeps_its_promises_whatever_happens(machine: type[Machine]) -> 
     drawn = int(os.environ.get("MACHINE_SEED") or SystemRandom().randrange(2**32))
     wanted = int(os.environ.get("MACHINE_STEPS") or 0)
     began, rounds = time.process_time(), 0
-    while (machine.missing() and rounds < MOST_ROUNDS) or machine.done["steps"] < wanted:
+    while rounds < SUITE_ROUNDS or machine.done["steps"] < wanted:
         run(machine, drawn + rounds, examples=EXAMPLES, steps=STEPS)
         rounds += 1
         told = f"{rounds}: {machine.done['steps']} steps, {time.process_time() - began:.0f} s"
         sys.stdout.write(f"\n{told}, to come: {machine.missing()}")
     took = time.process_time() - began
     sys.stdout.write(f"\nseed {drawn}, {machine.done['steps']} steps, {took:.0f} s: {dict(machine.done)}\n")
-    assert machine.missing() == set(), f"seed {drawn}"
+    # All of them, a hundred times each, take minutes: that is for `make machine`.
+    never = {rule for rule, parts in RULES.items() if not any(machine.done[part] for part in parts)}
+    assert (machine.missing() if wanted else never) == set(), f"seed {drawn}"
