@@ -23,6 +23,8 @@ for _name in (
     os.environ.pop(_name, None)
 os.environ["CAMPAIGN_ENV"] = "local"
 os.environ["LANGUAGE_CODE"] = "en"
+# Senders on threads of their own would not see what the transaction of a test has not committed.
+os.environ["SENDING_CONNECTIONS"] = "1"
 os.environ["DATA_DIR"] = _until_exit.enter_context(
     tempfile.TemporaryDirectory(prefix="campaign-tests-", ignore_cleanup_errors=True)
 )

@@ -3,6 +3,7 @@
 The template puts the names where it can: into the subject, into both bodies, beside the link to leave.
 """
 
+import os
 import re
 import time
 from email.message import EmailMessage
@@ -24,7 +25,8 @@ from tests.factories import DeliveryFactory, ServiceFactory
 from tests.sink import Caught, running_sink
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
-PEOPLE = 1_000
+# A thousand once; on PostgreSQL, where the bytes are the same, a fifth of them.
+PEOPLE = 200 if os.environ.get("TEST_ENGINE") == "postgres" else 1_000
 NAMES = [
     "Zoé", "🙂" * 30, "👩‍👩‍👧‍👦 Martin", "\u202eevil\u202c", "שלום עולם", "مرحبا، بالعالم", "e\u0301" * 40, "Z̸̧̛a̷͢lgo" * 5,
     '"Quoted" Name', "O'Brien", "<b>bold</b>", "<a@b.example>", "a@b.example, c@d.example", "Last, First; Title: x",
