@@ -34,10 +34,10 @@ class PlainClaims:
         """
         answer = Answer(recorded={result.row.pk for result in results})
         with transaction.atomic():
-            Lease.objects.select_for_update().filter(pk=lease.pk).first()
+            locked = Lease.objects.select_for_update().filter(pk=lease.pk, owner=lease.owner, expires_at__gt=at)
+            answer.owned = locked.values_list("pk").first() is not None
             for result in results:
                 record(lease, result)
-            answer.owned = bool(Lease.objects.filter(pk=lease.pk, owner=lease.owner, expires_at__gt=at).exists())
             for row in rows if answer.owned else ():
                 reason = gate.judge_row(row, self.delivery, self.run, at=at, by=self._judging)
                 answer.sending = Delivery.objects.filter(pk=self.delivery.pk, state=State.SENDING).exists()

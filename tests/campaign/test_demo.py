@@ -308,7 +308,7 @@ def numbers(printed: str, first: str, last: str) -> list[int]:
 def first_run(run_of_its_own) -> subprocess.CompletedProcess[str]:
     """Run the demonstration on its empty folder, once: tests come in any order."""
     return subprocess.run(
-        command(free_port(), "--no-serve"), cwd=ROOT, env=run_of_its_own, capture_output=True, text=True, timeout=300
+        command(free_port(), "--no-serve"), cwd=ROOT, env=run_of_its_own, capture_output=True, text=True, timeout=600
     )
 
 
