@@ -13,7 +13,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from deliveries import analysis, reports, sending
+from deliveries import analysis, messages, reports, sending
 from deliveries.errors import NotReady
 from deliveries.models import AnalysisRun, Delivery, DeliveryLog, LogStatus, State
 from deliveries.tasks import analyse_delivery, send_delivery
@@ -161,7 +161,7 @@ def _keys(run: AnalysisRun, status: LogStatus) -> Counter[str]:
 
 
 def _is_of(message: caught.Caught, delivery: Delivery) -> bool:
-    return str(message.headers.get("Feedback-ID", "")).startswith(f"{delivery.pk}:")
+    return str(message.headers.get("Feedback-ID", "")) == messages.feedback_id(delivery.brand_id, delivery.pk)
 
 
 def _key(address: str) -> str:
