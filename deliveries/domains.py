@@ -17,7 +17,6 @@ from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 
 from django.db.models import Q
-from django.utils import timezone
 
 from profiles.addresses import a_label
 
@@ -129,8 +128,3 @@ def write_again(known: MailDomain) -> bool:
     """End the rest of a domain; return whether it was at rest."""
     resting = MailDomain.objects.filter(pk=known.pk, deferrals__gt=0)
     return bool(resting.update(deferrals=0, not_before=None))
-
-
-def at_rest(*, at: datetime | None = None) -> list[MailDomain]:
-    """Return the domains to which nothing leaves at a moment, the longest rest first."""
-    return list(MailDomain.objects.filter(not_before__gt=at or timezone.now()).order_by("-not_before"))

@@ -297,6 +297,11 @@ def lock_for_hand_off(delivery: int | None, profile: int | None) -> None:
         _fetch("SELECT 1 FROM profiles_profile WHERE id = %s FOR SHARE", (profile,))
 
 
+def claims_can_be_prepared() -> bool:
+    """Say whether the database takes the two statements of `sending.prepared`; all others claim by `sending.plain`."""
+    return connection.vendor == "postgresql"
+
+
 def lock_for_move(delivery: int) -> None:
     """Let no claim of a delivery be under way until the transaction ends. PostgreSQL only, as above."""
     if connection.vendor == "postgresql":

@@ -20,7 +20,7 @@ from django.utils import timezone
 from profiles.channels import Channel
 from profiles.models import Profile
 
-from .. import composing, domains, gate, lifecycle, messages, pace, tally, watch
+from .. import composing, domains, gate, lifecycle, messages, pace, sql, tally, watch
 from ..errors import TemplateRefused
 from ..exclusions import Judging
 from ..models import AnalysisRun, Delivery, DeliveryLog, Lease, LogStatus, State
@@ -105,7 +105,7 @@ class _Sender:
         self.delivery, self.run_of, self.transport = delivery, run, transport
         judging = Judging.now(Channel(delivery.channel))
         self.plain = PlainClaims(delivery, run, judging)
-        self.claims = PreparedClaims(delivery, run, judging) if connection.vendor == "postgresql" else self.plain
+        self.claims = PreparedClaims(delivery, run, judging) if sql.claims_can_be_prepared() else self.plain
         self.composer = composing.Composer(delivery)
         self.minutes, self.tally = pace.Minutes(run), tally.DomainTally(run)
         self.limits = domains.Limits(secrets.token_hex(8))

@@ -1,7 +1,7 @@
 """A TCP relay that stands between two real parties: it cuts the line, or does something at a moment of the dialogue.
 
-with Relay(port, watch=Moment("body", 3, kill)) as relay:      # relay.port leads to port
-    ...
+with Relay(port) as relay:                      # relay.port leads to port
+    relay.moment = Moment("body", 3, kill)
 relay.cut(); ...; relay.mend()
 """
 

@@ -161,11 +161,10 @@ class Site:
         self.programs.append(program)
         return program
 
-    def end_workers(self, *, but: tuple[object, ...] = ()) -> None:
-        """Kill what runs but the first beat, and workers of the kind to keep."""
+    def end_workers(self) -> None:
+        """Kill what runs but the first beat."""
         for program in self.programs[1:]:
-            if program.told != but:
-                program.kill()
+            program.kill()
         self.programs[1:] = [program for program in self.programs[1:] if program.runs]
 
     def whole_again(self) -> None:
