@@ -12,7 +12,7 @@ from .delivery import (
     Target,
 )
 from .domains import DomainSlot, MailDomain
-from .outcomes import LogStatus, Reason
+from .outcomes import LogStatus, Reason, Reported
 from .proofs import Proof, ProofRecipient
 from .runs import (
     AnalysisRun,
@@ -50,6 +50,7 @@ __all__ = [
     "Proof",
     "ProofRecipient",
     "Reason",
+    "Reported",
     "RuleKind",
     "RuleSeverity",
     "RunDomain",

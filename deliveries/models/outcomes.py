@@ -55,3 +55,11 @@ class Reason(models.IntegerChoices):
     @property
     def bit(self) -> int:
         return 1 << (self - 1)
+
+
+class Reported(models.IntegerChoices):
+    """What was reported about a message after it had been accepted, as bits of one number."""
+
+    SOFT = 1, _("Returned for now")
+    HARD = 2, _("Returned for good")
+    COMPLAINT = 4, _("Reported as spam")

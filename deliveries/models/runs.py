@@ -237,6 +237,7 @@ class DeliveryLog(models.Model):
     finished_at = models.DateTimeField(_("when"), null=True)
     not_before = models.DateTimeField(null=True)
     answer = models.CharField(_("answer"), max_length=255, db_default="")
+    reported = models.PositiveSmallIntegerField(db_default=0)  # what came back later: the sum of values of Reported
 
     class Meta:
         verbose_name = _("message")

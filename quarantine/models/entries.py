@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from profiles.addresses import domain as domain_of
 from profiles.addresses import mask
 from profiles.channels import Channel
 from profiles.models import Source
@@ -79,6 +80,8 @@ class QuarantinedAddress(models.Model):
     release_at = models.DateTimeField(_("next release"), null=True, blank=True)
     text = models.CharField(_("answer"), max_length=500, blank=True, help_text=_("What the receiving side wrote."))
     delivery_name = models.CharField(_("delivery"), max_length=200, blank=True)
+    # What follows the @ of the key; empty for numbers, and once its person was erased.
+    domain = models.CharField(_("domain"), max_length=253, blank=True, db_default="", editable=False)
     created_at = models.DateTimeField(_("created"), db_default=Now())
     updated_at = models.DateTimeField(_("changed"), auto_now=True, db_default=Now())
 
@@ -87,7 +90,11 @@ class QuarantinedAddress(models.Model):
     class Meta:
         verbose_name = _("address left out")
         verbose_name_plural = _("addresses left out")
-        permissions = [("release_quarantinedaddress", _("Can release an address"))]
+        permissions = [
+            ("release_quarantinedaddress", _("Can release an address")),
+            ("export_quarantinedaddress", _("Can export addresses left out")),
+            ("import_quarantinedaddress", _("Can import addresses left out")),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["channel", "digest", "scope"], name="quarantined_once"),
             models.CheckConstraint(
@@ -95,9 +102,26 @@ class QuarantinedAddress(models.Model):
                 name="quarantined_has_cause_and_date",
             ),
         ]
+        # What the list is narrowed by, each in its order, so that a page of it reads only what it shows.
+        indexes = [
+            models.Index(fields=["status", "-id"], name="quarantined_by_status"),
+            models.Index(fields=["cause", "-id"], name="quarantined_by_cause"),
+            models.Index(fields=["reason", "-id"], name="quarantined_by_reason"),
+            models.Index(fields=["domain", "-id"], name="quarantined_by_domain"),
+            models.Index(fields=["domain", "quarantined_at"], name="quarantined_of_domain_since"),
+            models.Index(fields=["quarantined_at", "id"], name="quarantined_since"),
+            # What the periodic job looks for: releases that are due, and errors that are old.
+            models.Index(fields=["release_at"], name="quarantined_until", condition=Q(release_at__isnull=False)),
+            models.Index(fields=["last_error_at"], name="quarantined_errors", condition=Q(status=Status.ERRONEOUS)),
+        ]
 
     def __str__(self) -> str:
         return self.value or bytes(self.digest).hex()
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Keep the domain beside the key that it is part of."""
+        self.domain = domain_of(self.key) if self.key and self.channel == Channel.EMAIL else ""
+        super().save(*args, **kwargs)
 
     @property
     def masked(self) -> str:
@@ -123,12 +147,17 @@ class QuarantineEvent(models.Model):
     actor_name = models.CharField(_("by"), max_length=150, blank=True, db_default="")
     note = models.TextField(_("reason"), blank=True, db_default="")
     delivery_id = models.BigIntegerField(null=True)
+    outage_id = models.BigIntegerField(null=True)  # of a release in bulk, or its undoing
 
     PERSONAL = ("actor_name", "note")
 
     class Meta:
         verbose_name = _("change")
         verbose_name_plural = _("history")
+        indexes = [
+            models.Index(fields=["outage_id", "id"], name="event_of_outage", condition=Q(outage_id__isnull=False)),
+            models.Index(fields=["at", "before", "after"], name="event_by_day"),
+        ]
 
     def __str__(self) -> str:
         return self.get_after_display()
@@ -137,6 +166,40 @@ class QuarantineEvent(models.Model):
     def source_label(self) -> str:
         """Return the words for where the change came from."""
         return str(Source(self.source).label) if self.source in Source.values else self.source
+
+
+class Outage(models.Model):
+    """A release in bulk: what a provider's failure had put into quarantine. It can be undone.
+
+    Chosen are entries with the cause "message returned" of one domain (and those below it), quarantined within a
+    window, whose text holds certain words.
+    """
+
+    domain = models.CharField(_("domain"), max_length=253, blank=True)
+    subdomains = models.BooleanField(_("and all domains below it"), default=False)
+    since = models.DateTimeField(_("from"))
+    until = models.DateTimeField(_("until"))
+    text = models.CharField(_("the answer holds"), max_length=200, blank=True)
+    reason = models.TextField(_("why"))
+    by = models.CharField(_("by"), max_length=150)
+    created_at = models.DateTimeField(_("when"), db_default=Now())
+    # Entries are released in the order of their numbers: up to here so far.
+    done_through = models.BigIntegerField(default=0, editable=False)
+    released = models.PositiveIntegerField(_("addresses released"), default=0, editable=False)
+    finished_at = models.DateTimeField(_("ended"), null=True, editable=False)
+    stopped_at = models.DateTimeField(null=True, editable=False)
+    undone_at = models.DateTimeField(_("undone"), null=True, editable=False)
+    undone_by = models.CharField(max_length=150, blank=True, db_default="", editable=False)
+    undone_through = models.BigIntegerField(default=0, editable=False)
+    put_back = models.PositiveIntegerField(_("addresses left out again"), default=0, editable=False)
+    undo_finished_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("release after an outage")
+        verbose_name_plural = _("releases after outages")
+
+    def __str__(self) -> str:
+        return self.domain or self.text
 
 
 class BlockedDomain(models.Model):
