@@ -11,7 +11,8 @@ from typing import Any
 from django.db import connection
 from django.db.models import QuerySet
 from psycopg.errors import error_from_result
-from psycopg.pq import Escaping, ExecStatus, PGresult
+from psycopg.pq import Escaping, ExecStatus
+from psycopg.pq.abc import PGresult
 
 # Constants of a compiled query that stand for the values of a row.
 PROFILE, DIGEST = -8_310_457_102_335_911, b"\x00digest of a row"
