@@ -156,6 +156,8 @@ CELERY_BEAT_SCHEDULE = {
     "count-subscribers": {"task": "profiles.tasks.count_subscribers", "schedule": schedule(timedelta(hours=6))},
     "expire-subscriptions": {"task": "profiles.tasks.expire_subscriptions", "schedule": schedule(timedelta(hours=1))},
     "purge-requests": {"task": "landing.tasks.purge_requests", "schedule": schedule(timedelta(hours=1))},
+    "tidy-addresses": {"task": "quarantine.tasks.tidy", "schedule": schedule(timedelta(hours=1))},
+    "outages": {"task": "quarantine.tasks.resume_outages", "schedule": _RING, "options": _STALE},
     "watch-bursts": {"task": "landing.tasks.watch_bursts", "schedule": schedule(timedelta(minutes=1))},
     "purge-runs": {"task": "deliveries.tasks.purge_runs", "schedule": schedule(timedelta(minutes=10))},
 }
@@ -222,6 +224,12 @@ BURST_SECONDS = env.int("BURST_SECONDS", default=120)
 BURST_MIN = env.int("BURST_MIN", default=10)
 BURST_SHARE = env.float("BURST_SHARE", default=0.5)
 VALIDITY = timedelta(hours=env.int("VALIDITY_HOURS", default=84))  # temporary refusals are tried again this long
+# What answers do to an address (docs/guide/quarantine.md): so many errors that may pass leave it out; one counts when
+# the last is so old; without one for so long they are forgotten; a full mailbox is written to again after so long.
+QUARANTINE_ERRORS = env.int("QUARANTINE_ERRORS", default=5)
+QUARANTINE_BETWEEN_ERRORS = timedelta(hours=env.int("QUARANTINE_ERROR_HOURS", default=24))
+QUARANTINE_FORGET = timedelta(days=env.int("QUARANTINE_FORGET_DAYS", default=10))
+MAILBOX_FULL_RELEASE = timedelta(days=env.int("MAILBOX_FULL_DAYS", default=30))
 
 # -- people and languages -----------------------------------------------------------------------------------
 LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")
