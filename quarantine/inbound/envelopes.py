@@ -20,6 +20,7 @@ _DAEMON = re.compile(
     r"|microsoftexchange|exchange|e?mail[._-]?admin(istrator)?|system[._-]?(admin|attendant)|mailmarshal|interscan|imss"
     r"|mail[._-]?delivery|delivery|non-?delivery|mta|symantec|scanner|mimedefang|antispam|mail-?scan"
 )
+_NEVER_A_PERSON = re.compile(r"mail(er)?[._-]?daemon|mdaemon|microsoftexchange|double-bounce")
 _DAEMON_NAME = re.compile(
     r"mail(er)?[ -]?(daemon|deliver|system|subsystem|server|engine|router|admin)|postmaster|post master|daemon|delivery"
     r" (sub ?)?system|system administrator|mail transport|message (router|transfer|transport)|returned mail|undeliver"
@@ -30,7 +31,7 @@ _DAEMON_NAME = re.compile(
 )
 _AUTOMATIC = re.compile(
     r"(no|do-?not)[._-]?reply|system|admin(istrator)?|root|webmaster|hostmaster|support|mail|email|info|noc|alerts?"
-    r"|notif\w*|helpdesk|abuse|server|auto\w*|staff|request|posta-certificata|.*-(bounces?|request|owner|admin)|owner-.*"
+    r"|notif\w*|helpdesk|abuse|server|auto\w*|staff|request|.*-(bounces?|request|owner|admin)|owner-.*"
 )
 _REPLY = re.compile(
     r"(re|fw|fwd|aw|wg|antw|antwort|sv|vs|vl|tr|rv|ref|res|enc|ynt|odp|pd|r|i|回复|回覆|转发|轉寄|答复|返信|转寄|ответ)"
@@ -99,6 +100,7 @@ def read(headers: Mapping[str, str]) -> Envelope:
     is_reply = _REPLY.match(subject) is not None
     path = headers.get("return-path", "x").strip()
     is_daemon = _DAEMON.match(local) is not None or sender.strip() == "<>"
+    is_daemon = is_daemon or "errore" in headers.get("x-ricevuta", "").lower()  # certified mail: RFC 6109 section 3.1.5
     is_called_daemon = is_daemon or _DAEMON_NAME.search(name) is not None
     with_program = headers.get("user-agent", "") or headers.get("x-mailer", "") or headers.get("x-newsreader", "")
     return Envelope(
@@ -107,6 +109,6 @@ def read(headers: Mapping[str, str]) -> Envelope:
         is_called_daemon,
         path in ("<>", "", "< >", "<<>>") or path.upper().startswith("<MAILER-DAEMON"),
         not local or _AUTOMATIC.fullmatch(local) is not None or headers.get("auto-submitted", "").startswith("auto"),
-        is_reply or (not is_called_daemon and ("in-reply-to" in headers or bool(_WRITTEN_WITH.search(with_program.lower())))),
+        (is_reply and _NEVER_A_PERSON.match(local) is None) or (not is_called_daemon and ("in-reply-to" in headers or bool(_WRITTEN_WITH.search(with_program.lower())))),
         not is_reply and SUBJECTS.search(subject) is not None,
     )

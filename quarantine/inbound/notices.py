@@ -93,7 +93,7 @@ REASONS = tuple(fold(phrase) for phrase in (
 
 # Before an address, on its line, folded: the format names whom it is about.
 LABELLED = re.compile(
-    r"(?:^|[\s*(\[-])(?:(?:final|original|intended|failed|failing|actual|bad|invalid|rejected)[ -]?)?(?:recipient(?:'s)?"
+    r"(?:^|[\s*(\['-])(?:(?:final|original|intended|failed|failing|actual|bad|invalid|rejected)[ -]?)?(?:recipient(?:'s)?"
     r"(?: address(?:es)?| name)?(?:\(?e?s\)?)?|rcpt|rcpt to|undeliverable address|undeliverable to|failed address|failed rcpt"
     r"|addressed to|error-for|intended recipient|invalid final delivery userid|unknown user|unknown local user|user unknown"
     r"|user's mailbox is full|user mailbox exceeds allowed size|mailbox full|unknown host|failed recipients?"

@@ -94,6 +94,7 @@ class _Reading:
         self.root, self.rules, self.depth = root, rules, depth
         self.envelope = envelopes.read(root.headers)
         self.copy: Mapping[str, str] = returned.attached(root)
+        self.is_attached = bool(self.copy)
         self._notice: str | None = None
         self._said: tuple[Failure | None] | None = None
         self._named: list[texts.Entry] | None = None
@@ -192,7 +193,11 @@ class _Reading:
 
     def _is_report_of_stranger(self) -> bool:
         """Say the same of what no mail system seems to have sent: it has to look like a report in every way."""
-        if "list-unsubscribe" in self.root.headers or not texts.opens(self.notice, at_once=True):
+        if "list-unsubscribe" in self.root.headers:
+            return False
+        if self.envelope.is_about_failure and self.is_attached and texts.opens(self.notice):
+            return True
+        if not texts.opens(self.notice, at_once=True):
             return False
         names = self._names_somebody()
         is_about_failure = self.envelope.is_about_failure
