@@ -267,3 +267,14 @@ LATER_BLOCKS = BLOCKS + _phrases("""
     greylist | graylist | grey list | gray list | grey-list | gray-list | greylisted | deferred | complaint | spam | policy
     unsolicited | server busy | server is busy | service refuse
 """)
+
+# -- it is still on its way ------------------------------------------------------------------------------------------
+DELAYED = _phrases("""
+    not yet been delivered | not been delivered yet | has been delayed | is delayed | delivery is delayed | still trying
+    will continue to try | will keep trying | will be retried | will retry | will be attempted | this is a warning message only
+    do not need to resend | need not resend | not required to resend | being delayed | delayed delivery | still queued
+    has not been delivered to all | no action is required on your part | delivery attempts will continue
+    ne necessite aucune action | n'a pas encore ete | est retarde | retardee | noch nicht zugestellt | verzogert
+    todavia no | se ha retrasado | non e stato ancora | in ritardo | ainda nao foi | atrasad
+    еще не доставлено | задерж | nog niet | まだ配信 | 配信が遅 | 遅延 | 延迟
+""")

@@ -12,7 +12,7 @@ _LINE = 1_000  # characters of a line or field that are searched
 
 _LOCAL = r"[^\s<>()\[\]{},;:\"\\@|\u3000-\u303f\uff00-\uff0f\uff1a-\uff20]{1,64}"
 _DOMAIN = r"(?:[0-9A-Za-z\u00a1-\u2fff\u3041-\ufefe_-]{1,63}\.){0,10}[0-9A-Za-z\u00a1-\u2fff\u3041-\ufefe_-]{1,63}"
-_ADDRESS = re.compile(
+ADDRESS = re.compile(
     rf"(?:{_LOCAL}|\"[^\"@\n]{{1,64}}\"|\"[^\"\n]{{1,64}}\"(?=@))@{_DOMAIN}|{_LOCAL}@\[[0-9.]{{7,15}}\]"
 )
 _TYPE = re.compile(r"\s*[A-Za-z][\w.-]{0,20}\s*;\s*")  # RFC 3464 section 2.1.2
@@ -37,7 +37,7 @@ def find(line: str) -> Iterator[str]:
     """Yield the addresses in a line, as written, with their domains in lower case."""
     if "@" not in line:
         return
-    for match in _ADDRESS.finditer(line[:_LINE]):
+    for match in ADDRESS.finditer(line[:_LINE]):
         address = tidy(match[0])
         if address:
             yield address

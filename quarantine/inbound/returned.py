@@ -11,6 +11,7 @@ from . import parts
 from .parts import Part
 
 NOTICE = 20_000  # characters of a notice that are read
+_TEXTS = 4  # parts of a notice that are read
 _FIELDS = 40_000  # octets of returned headers that are read
 
 # A block of headers in a text: a line that begins as one of them, at the beginning of a line.
@@ -60,6 +61,21 @@ def attached(root: Part) -> dict[str, str]:
         if part.parts and part.kind.startswith("message/"):
             return dict(part.parts[0].headers)
     return {}
+
+
+def text_of(root: Part) -> str:
+    """Return what a message says in its texts, outside of messages that are attached; HTML only where it is alone."""
+    found: list[str] = []
+    html: list[str] = []
+    for part in root.walk(into_messages=False):
+        if part.parts or len(found) >= _TEXTS:
+            continue
+        if part.kind == "text/html":
+            html.append(part.text())
+        elif part.kind in ("", "text/plain", "text", "plain/text") or "/" not in part.kind:
+            found.append(part.text())
+    text = "\n\n".join(found)
+    return text if text.strip() else "\n\n".join(html[:_TEXTS])
 
 
 def below(text: str) -> Split:
