@@ -64,6 +64,14 @@ def samples() -> tuple[Sample, ...]:
     return tuple(sample for path in sorted(HOME.rglob("*.txt")) for sample in _in_file(path))
 
 
+def write(folder: Path) -> None:
+    """Write the samples as files, so that other programs can be tried on them."""
+    for sample in samples():
+        path = folder / f"{sample.name}.eml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(sample.raw)
+
+
 def _in_file(path: Path) -> Iterator[Sample]:
     prefix = path.relative_to(HOME).with_suffix("").as_posix()
     _nothing, *pieces = _HEAD.split(path.read_bytes().decode())

@@ -4,10 +4,8 @@ python -m tests.quarantine.measures            the measures, and each miss
 python -m tests.quarantine.measures FOLDER     write the samples there, one file each, as a mail server would
 """
 
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from quarantine.inbound.reports import Finding, Recipient, understand
 from quarantine.models import Reason
@@ -116,24 +114,3 @@ def table(looked_at: Iterable[Vote]) -> tuple[list[str], list[str]]:
 
 def misses(looked_at: Iterable[Vote]) -> list[str]:
     return [f"{vote.measure.name}: {vote.sample}: {vote.wrong}" for vote in looked_at if vote.wrong]
-
-
-def write(folder: Path) -> None:
-    """Write the samples as files, so that other programs can be tried on them."""
-    for sample in samples():
-        path = folder / f"{sample.name}.eml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(sample.raw)
-
-
-def main(arguments: list[str]) -> None:
-    if arguments:
-        write(Path(arguments[0]))
-        return
-    looked_at = all_votes()
-    lines, _broken = table(looked_at)
-    sys.stdout.write("\n".join([*lines, "", *sorted(misses(looked_at)), ""]))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
