@@ -29,8 +29,13 @@ def read(field: str) -> str | None:
         value = _HEX.sub(_character, value)
     found = next(find(value), None)
     if found is None and "+40" in value:
-        found = next(find(_XTEXT.sub(lambda code: chr(int(code[1], 16)), value)), None)
+        found = next(find(from_xtext(value)), None)
     return found
+
+
+def from_xtext(text: str) -> str:
+    """Return what an address of an SMTP command stands for (RFC 3461 section 4)."""
+    return _XTEXT.sub(lambda code: chr(int(code[1], 16)), text)
 
 
 def find(line: str) -> Iterator[str]:
@@ -68,7 +73,7 @@ def _from_exchange(text: str) -> str | None:
     IMCEASMTP-user+40example+2Eorg@server stands for user@example.org (Microsoft, "IMCEA encapsulated addresses").
     """
     match = _IMCEA.match(text)
-    inner = _XTEXT.sub(lambda code: chr(int(code[1], 16)), match[1]) if match else ""
+    inner = from_xtext(match[1]) if match else ""
     return None if "IMCEA" in inner.upper() else next(find(inner), None)
 
 

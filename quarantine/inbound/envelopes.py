@@ -82,7 +82,8 @@ class Envelope:
     """What the headers of a message say of who wrote it."""
 
     subject: str  # folded
-    is_daemon: bool  # a mail system by its address or name
+    is_daemon: bool  # a mail system by its address
+    is_called_daemon: bool  # by its name, which anybody can choose
     is_null: bool  # with the empty return path of RFC 5321 section 4.5.5
     is_program: bool  # no person by its address
     is_letter: bool  # answers or passes on, or was written with a program of people
@@ -97,13 +98,15 @@ def read(headers: Mapping[str, str]) -> Envelope:
     subject = fold(decode_words(headers.get("subject", ""))[:_FOLDED])
     is_reply = _REPLY.match(subject) is not None
     path = headers.get("return-path", "x").strip()
-    is_daemon = _DAEMON.match(local) is not None or _DAEMON_NAME.search(name) is not None or sender.strip() == "<>"
+    is_daemon = _DAEMON.match(local) is not None or sender.strip() == "<>"
+    is_called_daemon = is_daemon or _DAEMON_NAME.search(name) is not None
     with_program = headers.get("user-agent", "") or headers.get("x-mailer", "") or headers.get("x-newsreader", "")
     return Envelope(
         subject,
         is_daemon,
+        is_called_daemon,
         path in ("<>", "", "< >", "<<>>") or path.upper().startswith("<MAILER-DAEMON"),
         not local or _AUTOMATIC.fullmatch(local) is not None or headers.get("auto-submitted", "").startswith("auto"),
-        is_reply or (not is_daemon and ("in-reply-to" in headers or bool(_WRITTEN_WITH.search(with_program.lower())))),
+        is_reply or (not is_called_daemon and ("in-reply-to" in headers or bool(_WRITTEN_WITH.search(with_program.lower())))),
         not is_reply and SUBJECTS.search(subject) is not None,
     )

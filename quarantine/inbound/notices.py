@@ -37,8 +37,8 @@ _OPENINGS = """
     unsuccessfully delivered | transcript of session follows | transcript of the session | reported the following error
     rejected your message | message was rejected | message has been rejected | message was returned | returned to sender
     returning message | returned message | your message was not | mail was not | your message has been blocked
-    each of the following recipients was rejected | was not accepted | mailbox is full | mailbox full | user unknown
-    unknown user | over quota | not listed in | permanent failure | permanent error | fatal error | no such user
+    each of the following recipients was rejected | was not accepted
+    
     the message you sent to | your message to | message to the following | this report relates to a message you sent
     message delivery has been delayed | has not yet been delivered | delivery is delayed | been delayed
     this is a warning message | delayed by | message has not been delivered | could not send your message
@@ -66,6 +66,13 @@ _OPENINGS = """
 OPENINGS = tuple(
     dict.fromkeys(fold(phrase) for line in _OPENINGS.splitlines() for phrase in line.split("|") if phrase.strip())
 )
+
+# What is said where nothing else is: enough in a message of a mail system only.
+REASONS = tuple(fold(phrase) for phrase in (
+    "mailbox is full", "mailbox full", "user unknown", "unknown user", "over quota", "quota exceeded", "no such user",
+    "permanent failure", "permanent error", "fatal error", "550 ", "554 ", "552 ", "5.1.1", "rcpt to", "does not exist",
+    "not found", "host unknown", "unknown host", "rejected", "timed out", "expired", "不存在", "已满", "不明",
+))  # fmt: skip
 
 # Before an address, on its line, folded: the format names whom it is about.
 LABELLED = re.compile(

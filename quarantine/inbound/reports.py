@@ -83,6 +83,7 @@ def _finding(
 
 
 _Understood = tuple[ReportKind, list[Recipient], Mapping[str, str]]
+_NAMED = 4  # the rank of an address in a notice up to which it stands as formats put it
 _WRAPPED = 3  # reports within reports that are looked into
 
 
@@ -167,19 +168,30 @@ class _Reading:
         envelope = self.envelope
         if envelope.is_letter:
             return False
-        opens = texts.opens(self.notice)
-        if self.root.kind == "multipart/report" or (envelope.is_daemon and (envelope.is_about_failure or opens)):
+        if self.root.kind == "multipart/report" and "delivery" in self.root.headers["content-type"].lower():
             return True
-        if envelope.is_null and envelope.is_about_failure:
-            return True
-        signs = envelope.is_about_failure + opens + bool(self._entries())
-        return signs == 3 or (signs == 2 and (envelope.is_program or envelope.is_null))
+        is_about_failure, opens = envelope.is_about_failure, texts.opens(self.notice)
+        if envelope.is_daemon:
+            return is_about_failure or opens or (texts.complains(self.notice) and bool(self._entries() or self.copy))
+        if envelope.is_called_daemon or (envelope.is_null and is_about_failure):
+            return (is_about_failure or opens) and bool(self.copy or self._entries())
+        return self._is_report_of_stranger()
+
+    def _is_report_of_stranger(self) -> bool:
+        """Say the same of what no mail system seems to have sent: it has to look like a report in every way."""
+        if "list-unsubscribe" in self.root.headers or not texts.opens(self.notice, at_once=True):
+            return False
+        names = any(entry.rank <= _NAMED for entry in self._entries())
+        is_about_failure = self.envelope.is_about_failure
+        if self.envelope.is_program or self.envelope.is_null:
+            return (is_about_failure and (names or bool(self.copy))) or (names and bool(self.copy))
+        return is_about_failure and names
 
     def _wrapped(self) -> _Understood | None:
         """Return what a report says that a program passed on as an attachment."""
         if self.envelope.is_letter or not self.depth:
             return None
-        if not (self.envelope.is_daemon or self.envelope.is_null or self.envelope.is_program):
+        if not (self.envelope.is_called_daemon or self.envelope.is_null or self.envelope.is_program):
             return None
         for part in self.root.walk(into_messages=False):
             if part.kind.startswith("message/") and part.parts:

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 
 from ..phrases import fold
 from . import addresses
-from .notices import ANSWER, COMMAND, LABELLED, LIST, OPENINGS, OVER, PLAIN
+from .notices import ANSWER, COMMAND, LABELLED, LIST, OPENINGS, OVER, PLAIN, REASONS
 
 _LINES, _LONGEST = 400, 500  # lines of a notice that are read, and characters of one
 _BEGINNING = 1_500  # characters in which a notice says what it is
 _FOLLOWING = 14  # lines after an address that may say what was wrong
+_SURE = 2  # the rank up to which the format itself says that an address is meant
 MOST = 100  # addresses of a notice
 
 _BEFORE = re.compile(r"^[\s<>\"'*=•·\-–(\[|:»„“]*$")
@@ -40,10 +41,19 @@ class Entry:
         return " ".join(self.words)
 
 
-def opens(notice: str) -> bool:
-    """Say whether a text begins as the notice of a mail system does."""
-    beginning = fold(notice[:_BEGINNING])
-    return any(phrase in beginning for phrase in OPENINGS)
+def opens(notice: str, *, at_once: bool = False) -> bool:
+    """Say whether a text begins as the notice of a mail system does; `at_once`: in its first paragraph."""
+    beginning = notice[:_BEGINNING]
+    if at_once:
+        beginning = beginning.strip().partition("\n\n")[0]
+    folded = fold(beginning)
+    return any(phrase in folded for phrase in OPENINGS)
+
+
+def complains(notice: str) -> bool:
+    """Say whether a text holds what mail systems say of an address."""
+    folded = fold(notice[:_BEGINNING])
+    return any(phrase in folded for phrase in REASONS)
 
 
 def find(notice: str, *, ours: Collection[str], receivers: Collection[str]) -> list[Entry]:
@@ -53,11 +63,11 @@ def find(notice: str, *, ours: Collection[str], receivers: Collection[str]) -> l
     returned message was to.
     """
     lines = [line[:_LONGEST] for line in notice.split("\n")[:_LINES]]
-    found = [entry for entry in _entries(lines) if entry.rank < 3 or not _NOBODY.match(entry.address.lower())]
+    found = [entry for entry in _entries(lines) if entry.rank <= _SURE or not _NOBODY.match(entry.address.lower())]
     strangers = [entry for entry in found if entry.address.lower() not in ours]
-    chosen = _best(strangers, receivers) or _best([entry for entry in found if entry.rank < 3], receivers)
+    chosen = _best(strangers, receivers) or _best([entry for entry in found if entry.rank <= _SURE], receivers)
     for entry in chosen:
-        entry.words += _said_below(lines, entry, {other.line for other in found if other.rank <= 2})
+        entry.words += _said_below(lines, entry, {other.line for other in found if other.rank <= _SURE})
         if not ANSWER.search(entry.diagnostic):
             entry.words += _said_elsewhere(lines, entry.address)
     return list({entry.address.lower(): entry for entry in reversed(chosen)}.values())[::-1][:MOST]
@@ -67,9 +77,9 @@ def _best(entries: list[Entry], receivers: Collection[str]) -> list[Entry]:
     """Return the entries of the surest place; among uncertain ones, those that the message was sent to."""
     if not entries:
         return []
-    best = min(entry.rank for entry in entries)
-    chosen = [entry for entry in entries if entry.rank == best]
-    if best >= 3 and len({entry.address.lower() for entry in chosen}) > 1:
+    best = max(min(entry.rank for entry in entries), _SURE)
+    chosen = [entry for entry in entries if entry.rank <= best]
+    if best > _SURE and len({entry.address.lower() for entry in chosen}) > 1:
         known = [entry for entry in entries if entry.rank >= best and entry.address.lower() in receivers]
         if known:
             return known

@@ -37,6 +37,7 @@ def judge(action: str, status: str, diagnostic: str, *, around: str = "", rules:
     told = status_of(diagnostic)
     if told and (not status or (status.endswith(".0.0") and told[0] == status[0])):
         status = told
+    status = status or _class_of(diagnostic)
     if action in NOT_FAILED or (not action and status.startswith("2")):
         return Verdict(None, status or None, diagnostic)
     failure = _of_answer(status, diagnostic, rules)
@@ -57,7 +58,7 @@ def judge_notice(said: str, notice: str, *, subject: str = "", rules: Sequence[R
     action = "delayed" if _is_delayed(subject, notice) else "failed"
     if action == "delayed":
         failure = replace(failure, kind=Kind.IGNORED)
-    return Verdict(failure, status or None, said, action)
+    return Verdict(failure, status or _class_of(said) or None, said, action)
 
 
 def _of_lines(notice: str, rules: Sequence[Rule]) -> Failure | None:
@@ -79,6 +80,12 @@ def _is_delayed(subject: str, notice: str) -> bool:
         re.search(r"\bdelay|warning: (could not send|message)|verzogert|retarde|retraso|ritardo", subject) is not None
         and not re.search(r"\bfail", subject)
     )
+
+
+def _class_of(answer: str) -> str:
+    """Return the status that an SMTP code alone amounts to (RFC 3463 section 2); empty without a code."""
+    found = _CODE.search(answer)
+    return f"{found[1][0]}.0.0" if found else ""
 
 
 def tidy(text: str) -> str:
