@@ -106,13 +106,14 @@ NO_USER = UNKNOWN + _phrases("""
     no such address here | no such destination | no such virtual | no such local | no such uid | no such e-mail
     recipient address rejected | recipient rejected | address rejected | user rejected | mailbox rejected
     this user doesn't have | addressee unknown | unknown addressee | unknown person | unknown username
-    unknown user name | unknown recip | unknown destination address | unknown e-mail | unknown email | not exist
+    unknown user name | unknown recip | unknown destination address | unknown e-mail | unknown email | user not exist
+    mailbox not exist | recipient not exist | account not exist | address not exist
     mailbox name not allowed | isn't a valid | not listed in | not in my user | not in address book | not in the address book
     unable to find user | unable to find the user | cannot find user | can't find user | couldn't be found
     could not be found | wasn't found | was not found | could not find the user | couldn't find any mailbox
     recipient name is not recognized | name is not recognized | e-mail account does not exist
     does not exist | doesn't exist | don't exist | nonexistent | non-existent | non existent
-    user not local | is not local | not a local user | no local mailbox | no valid recipients | no recipients accepted
+    receiver not found | receiver unknown | user not local | is not local | not a local user | no local mailbox | no valid recipients | no recipients accepted
     no longer valid | no longer a valid | no longer on server | no longer here | no longer at | no longer with
     no longer employed | no longer works | no longer have | is no longer | has left | has moved | user not listed
     undeliverable address | undeliverable: no | not deliverable | bad address | bad recipient | bad destination

@@ -83,7 +83,7 @@ def _finding(
 
 
 _Understood = tuple[ReportKind, list[Recipient], Mapping[str, str]]
-_NAMED = 4  # the rank of an address in a notice up to which it stands as formats put it
+_NAMED = 5  # the rank of an address in a notice up to which it stands as formats put it
 _WRAPPED = 3  # reports within reports that are looked into
 
 
@@ -204,7 +204,7 @@ class _Reading:
 
     def _last_resort(self) -> list[texts.Entry]:
         """Return the receiver of the returned message, if it is one alone."""
-        receivers = self._receivers()
+        receivers = self._receivers("to")
         return [texts.Entry(receivers[0], 9, 0)] if len(receivers) == 1 and receivers[0].lower() not in self._ours() else []
 
     def _of_entries(self, entries: Iterable[texts.Entry]) -> list[Recipient]:
@@ -214,9 +214,10 @@ class _Reading:
             found.append(Recipient(entry.address, verdict.failure, verdict.status, verdict.action, verdict.diagnostic))
         return found
 
-    def _receivers(self) -> list[str]:
+    def _receivers(self, *names: str) -> list[str]:
         self.notice  # noqa: B018 (it may hold the returned headers)
-        values = [self.copy[name] for name in ("to", "cc", "apparently-to", "x-rcpt-to") if name in self.copy]
+        names = names or ("to", "cc", "apparently-to", "x-rcpt-to")
+        values = [self.copy[name] for name in names if name in self.copy]
         return list(dict.fromkeys(one for value in values for one in addresses.find(decode_words(value))))
 
     def _ours(self) -> set[str]:

@@ -24,7 +24,8 @@ _NOBODY = re.compile(
     r"(?:mailer-?daemon|post-?master|abuse|no-?reply|do-?not-?reply|hostmaster|mail-?daemon|mdaemon|help-?desk|support"
     r"|technik|webmaster|mailmaster|bounces?|spam|unblock|removeme|delist)(?:[+._-].*)?@|@(?:example|domain)$"
 )
-_GENERATED = re.compile(r"(?:generated|expanded) from:? ?<?([^\s<>()]{1,64}@[^\s<>()]{1,255})")
+_ORIGINAL = re.compile(r"original[ -](?:address|recipient)[ ]?[:=]? ?[<\"']*$")
+_GENERATED = re.compile(r"(?:generated|expanded) (?:from|by):? ?<?([^\s<>()]{1,64}@[^\s<>()]{1,255})")
 
 
 @dataclass(slots=True)
@@ -79,16 +80,15 @@ def _best(entries: list[Entry], receivers: Collection[str]) -> list[Entry]:
         return []
     best = max(min(entry.rank for entry in entries), _SURE)
     chosen = [entry for entry in entries if entry.rank <= best]
-    if best > _SURE and len({entry.address.lower() for entry in chosen}) > 1:
+    if best in (3, 6, 7) and len({entry.address.lower() for entry in chosen}) > 1:
         known = [entry for entry in entries if entry.rank >= best and entry.address.lower() in receivers]
-        if known:
-            return known
-        return chosen if best == 3 else chosen[:1] if best < 6 else []
+        return known or (chosen if best == 3 else chosen[:1] if best == 6 else [])
     return chosen
 
 
-def _entries(lines: list[str]) -> Iterator[Entry]:
-    """Yield every address with the rank of its place."""
+def _entries(lines: list[str]) -> list[Entry]:
+    """Return every address with the rank of its place."""
+    found: list[Entry] = []
     listing, indent, since = False, -1, 0
     for number, line in enumerate(lines):
         if "@" not in line:
@@ -106,25 +106,29 @@ def _entries(lines: list[str]) -> Iterator[Entry]:
         width = len(line) - len(line.lstrip())
         same = all(other.lower() == address.lower() for _s, _e, other in places)
         rank = _rank(before, after, alone=same and _is_alone(line, places))
-        if listing and rank in (2, 3, 4) and (indent < 0 or width <= indent) and number - since < 60:
+        if listing and 2 <= rank <= 4 and (indent < 0 or width <= indent) and number - since < 60:
             indent, rank = (width if indent < 0 else indent), 1
         generated = _GENERATED.search(line)
         if generated and (origin := addresses.tidy(generated[1])):
             address, rank = origin, min(rank, 1)
         folded = fold(before)
-        words = [before.strip(), after.strip()] if rank in (0, 5) else [after.strip(" \t<>\"':;,")]
-        yield Entry(address, rank, number, [word for word in words if word])
+        if found and number - found[-1].line <= 2 and _ORIGINAL.search(folded):
+            found[-1].address = address  # what we wrote to, before it was rewritten
+            continue
+        words = [before.strip(), after.strip()] if rank in (0, 6) else [after.strip(" \t<>\"':;,")]
+        found.append(Entry(address, rank, number, [word for word in words if word]))
         for start, _end, other in places[1:]:
             if rank >= 3 or rank == 1 and "," in line:
-                yield Entry(other, rank if "," in line else max(rank, _rank(line[:start], "", alone=False)), number)
+                found.append(Entry(other, rank if "," in line else max(rank, _rank(line[:start], "", alone=False)), number))
         if LIST.search(folded):
             listing, indent, since = True, -1, number
+    return found
 
 
 def _rank(before: str, after: str, *, alone: bool) -> int:
     """Return how surely an address with this before and after it on its line is meant; 0 is surest."""
     if COMMAND.search(before):
-        return 4
+        return 5
     folded = fold(before)
     if alone:
         return 3
@@ -133,8 +137,8 @@ def _rank(before: str, after: str, *, alone: bool) -> int:
     if _BEFORE.match(before):
         return 2 if after.startswith((":", ">:", '":', "'>:", ")")) or _is_answer(after) else 4
     if re.search(r"[45]\d\d[ -]|<<<", before):
-        return 4
-    return 5 if LABELLED.search(folded) else 6
+        return 5
+    return 6 if LABELLED.search(folded) else 7
 
 
 def _is_answer(after: str) -> bool:
