@@ -18,7 +18,7 @@ _DAEMON = re.compile(
     r"mail(er)?[._-]?(daemon|delivery|system|server|engine|router|gateway|admin|returned?|error)|mdaemon|post[._-]?"
     r"(master|office|man)|daemon|mailer|mmdf|uucp|ndr|dsn|double-bounce|bounces?|undeliver|return(s|ed)?[._-]?mail|smtp"
     r"|microsoftexchange|exchange|e?mail[._-]?admin(istrator)?|system[._-]?(admin|attendant)|mailmarshal|interscan|imss"
-    r"|mail[._-]?delivery|delivery|non-?delivery|majordomo-?owner|mta|symantec|scanner|mimedefang|antispam|mail-?scan"
+    r"|mail[._-]?delivery|delivery|non-?delivery|mta|symantec|scanner|mimedefang|antispam|mail-?scan"
 )
 _DAEMON_NAME = re.compile(
     r"mail(er)?[ -]?(daemon|deliver|system|subsystem|server|engine|router|admin)|postmaster|post master|daemon|delivery"
@@ -55,7 +55,7 @@ SUBJECTS = re.compile(
         (unable|failed|failure|problem|trouble|error) (to |in |with )?(deliver|send)|cannot (be )?(deliver|send|sent)
         could ?n.?t (be )?(deliver|send|sent)|could not (be )?(deliver|send|sent)|bounced?\b|returned to sender|ndr\b
         warning: (could not|message|returned)|user unknown|unknown (user|recipient|address)|no such (user|recipient)
-        mail ?box (is )?full|over quota|permanent (fatal )?error|sending (failed|error)|problem delivering|nachricht nicht
+        permanent (fatal )?error|sending (failed|error)|problem delivering|nachricht nicht
         transient|rejected (mail|message|e)|blocked (mail|message|e-?mail)|transmission (fail|error)|mail delivery
         invalid (address|recipient)|addresses? (invalid|failed|rejected)|could not send|your message .{0,80}(not|fail)
         non remis|echec d[eu']|non distribu|non delivr|retour de (courrier|mail)|remise|avis de non|retourne|non envoye

@@ -66,12 +66,15 @@ def find(notice: str, *, ours: Collection[str], receivers: Collection[str]) -> l
     lines = [line[:_LONGEST] for line in notice.split("\n")[:_LINES]]
     found = [entry for entry in _entries(lines) if entry.rank <= _SURE or not _NOBODY.match(entry.address.lower())]
     strangers = [entry for entry in found if entry.address.lower() not in ours]
-    chosen = _best(strangers, receivers) or _best([entry for entry in found if entry.rank <= _SURE], receivers)
+    chosen = (_best(strangers, receivers) or _best([entry for entry in found if entry.rank <= _SURE], receivers))[:MOST]
+    named = {entry.line for entry in found if entry.rank <= _SURE}
+    answers = [line.strip() for line in lines if ANSWER.search(line.lower())] if chosen else []
     for entry in chosen:
-        entry.words += _said_below(lines, entry, {other.line for other in found if other.rank <= _SURE})
+        entry.words += _said_below(lines, entry, named)
         if not ANSWER.search(entry.diagnostic):
-            entry.words += _said_elsewhere(lines, entry.address)
-    return list({entry.address.lower(): entry for entry in reversed(chosen)}.values())[::-1][:MOST]
+            name = entry.address.lower()
+            entry.words += [line for line in answers if name in line.lower()][:3] or answers[:2]
+    return list({entry.address.lower(): entry for entry in reversed(chosen)}.values())[::-1]
 
 
 def _best(entries: list[Entry], receivers: Collection[str]) -> list[Entry]:
@@ -177,10 +180,3 @@ def _said_below(lines: list[str], entry: Entry, others: set[int]) -> list[str]:
             continue
         said.append(line)
     return said
-
-
-def _said_elsewhere(lines: list[str], address: str) -> list[str]:
-    """Return the answer of a transcript that names an address, else the first answer there is."""
-    answers = [line.strip() for line in lines if ANSWER.search(line.lower())]
-    name = address.lower()
-    return [line for line in answers if name in line.lower()][:3] or answers[:2]
