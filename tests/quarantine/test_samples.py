@@ -10,6 +10,7 @@ from quarantine.inbound.reports import understand
 from quarantine.models import Reason, ReportKind
 from tests.quarantine import measures
 from tests.quarantine.corpus import HOME, samples
+from tests.quarantine.mutants import cut_copies
 
 # RFC 2606, RFC 6761, and the example domain of AFNIC.
 RESERVED = re.compile(
@@ -63,3 +64,28 @@ def test_the_samples_stay_small() -> None:
     sizes = [path.stat().st_size for path in FILES]
     assert max(sizes) <= 60_000
     assert sum(sizes) <= 1_500_000
+
+
+def test_ordinary_mail_that_was_cut_off_is_no_report() -> None:
+    wrong = [
+        sample.name
+        for sample in samples()
+        if sample.family == "ordinary"
+        for copy in cut_copies(sample, 20)
+        if understand(copy).kind in (ReportKind.BOUNCE, ReportKind.COMPLAINT)
+    ]
+    assert not wrong
+
+
+def test_no_address_is_made_up_where_a_message_was_cut_off() -> None:
+    """The beginning of an address may be all that is left of it; nothing may be glued to it."""
+    glued = []
+    for sample in samples():
+        known = [one.address.casefold() for one in sample.recipients]
+        for copy in cut_copies(sample, 7):
+            readable = copy.replace(b"=\n", b"").replace(b"\0", b"").decode("utf-8", "replace").casefold()
+            for one in understand(copy).recipients:
+                address = one.address.casefold()
+                if address not in readable and not any(other.startswith(address) for other in known):
+                    glued.append(f"{sample.name}: {address}")
+    assert not glued
