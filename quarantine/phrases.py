@@ -34,6 +34,7 @@ def _phrases(text: str) -> tuple[str, ...]:
 
 # -- the mailbox is full ---------------------------------------------------------------------------------------------
 FULL = _phrases("""
+    exceeded the space | space allocated | quota reached | reached quota | quota has been reached | is at capacity
     mailbox full | mailbox is full | inbox full | inbox is full | box is full | box full | mail box full
     mbox is full
     over quota | overquota | over-quota | quota exceeded | quotaexceeded | exceeded quota | exceeds quota
@@ -106,6 +107,8 @@ UNKNOWN = _phrases("""
     ユーザは存在しません
 """)
 NO_USER = UNKNOWN + _phrases("""
+    is not known | unknown local-part | account unavailable | user unavailable | recipient unavailable
+    address unavailable
     destinataire invalide | invalid recipient | recipient invalid | recipient is invalid | invalid mailbox
     invalid address | address is invalid | address invalid | invalid user | invalid account | invalid local part
     invalid final delivery user | not a valid recipient | not valid recipient | not a valid address
@@ -198,6 +201,7 @@ NO_ANSWER_OF_DNS = _phrases("""
 
 # -- the mailbox was closed ------------------------------------------------------------------------------------------
 CLOSED = _phrases("""
+    has cancelled | est desactive | geschlossen | gekundigt | account is currently suspended | has been shut down
     account disabled | account is disabled | account has been disabled | mailbox disabled | mailbox is disabled
     mailbox has been disabled | user disabled | user is disabled | recipient disabled | recipient is disabled
     account that you tried to reach is disabled | account is inactive | account inactive | user is inactive
@@ -279,7 +283,11 @@ CONTENT = _phrases("""
     内容被拒 | 邮件内容 | 病毒 | вирус | ウイルス
 """)
 SPAM = _phrases("""
-    spam | policy | rule imposed | administrative prohibition | administratively prohibited | unsolicited | mail rejete
+    message refused | denied [ | helo | mail from prohibited | rejected by this user | boxtrapper | ehlo
+    sender has no | rejected this message | refused by policy | mail refused | message denied | not welcome
+    rejected for spam | challenge
+    spam | policy | rule imposed | administrative prohibition | administratively prohibited | unsolicited
+    mail rejete
     junk mail | bulkmail | blocked by | message blocked | mail blocked | has been blocked | suspicious
     rejected for policy | security reasons | not authorized to send | not allowed to send | not permitted to send
     restricted from sending | is not allowed | sender is not | has not been accepted by the recipient | whitelist

@@ -30,7 +30,7 @@ _DAEMON_NAME = re.compile(
 )
 _AUTOMATIC = re.compile(
     r"(no|do-?not)[._-]?reply|system|admin(istrator)?|root|webmaster|hostmaster|support|mail|email|info|noc|alerts?"
-    r"|notif\w*|helpdesk|abuse|server|auto\w*|staff|request|.*-(bounces?|request|owner|admin)|owner-.*"
+    r"|notif\w*|helpdesk|abuse|server|auto\w*|staff|request|posta-certificata|.*-(bounces?|request|owner|admin)|owner-.*"
 )
 _REPLY = re.compile(
     r"(re|fw|fwd|aw|wg|antw|antwort|sv|vs|vl|tr|rv|ref|res|enc|ynt|odp|pd|r|i|回复|回覆|转发|轉寄|答复|返信|转寄|ответ)"

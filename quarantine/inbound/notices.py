@@ -63,7 +63,7 @@ _OPENINGS = """
     no se pudo | no ha podido | no se puede | no pudo ser | no ha sido | no se ha podido | no fue entregado
     error en la entrega
     no pudo entregar | imposible entregar | su mensaje | non e stato | impossibile | non e possibile | non consegn
-    il messaggio | il suo messaggio | errore di consegna | nao foi possivel | nao pode ser | nao foi entregue
+    e stato rilevato un errore | avviso di mancata | il messaggio | il suo messaggio | errore di consegna | nao foi possivel | nao pode ser | nao foi entregue
     nao pude
     sua mensagem | a mensagem | nao foi | nao entregue | kon niet | niet worden | niet afgeleverd | kan niet
     nie mogla | nie zostala | nie mozna | nie udalo | nie mogl | wiadomosc | nelze | nebyla | nemohla | nepodarilo
@@ -101,7 +101,7 @@ LABELLED = re.compile(
     r"(?:your |this )?(?:message|mail|email) )?to|failed to deliver (?:(?:your |this )?(?:message|mail|email) )?to"
     r"|could not be delivered to|couldn't be delivered to|wasn't delivered to|cannot be delivered to|user not found"
     r"|no such user|rejected recipient|undelivered to|could not deliver (?:(?:your )?(?:message|mail) )?to|recipient rejected"
-    r"|mail address|mailbox|user|address|e-?mail|destinataire|empfanger|destinatario|destinatari|odbiorca|adresat"
+    r"|mail address|mailbox|user|address|e-?mail|destinataire|empfanger|destinatario|destinatari|utente|odbiorca|adresat"
     r"|ontvanger|mottagare|prijemce|получатель|адресат|адрес|收件人|收件人地址|收信人|宛先|受信者|あて先|수신자|받는 ?사람|to)"
     r"[ ]?(?:\(s\))?[ ]?[:：=>]?[ ]?[\"'<(\[]*$"
 )

@@ -100,7 +100,7 @@ class _Reading:
 
     def understand(self) -> _Understood:
         """Return what the message is, whom it is about, and the headers of the message that it returns."""
-        if automatic.is_receipt(self.root):
+        if automatic.is_receipt(self.root, self.envelope):
             return ReportKind.OTHER, [], self.copy
         statuses = dsn.find(self.root)
         if statuses is not None and not (self.envelope.is_letter and self.root.kind != "multipart/report"):
