@@ -94,6 +94,7 @@ class _Reading:
         self.root, self.rules, self.depth = root, rules, depth
         self.envelope = envelopes.read(root.headers)
         self.copy: Mapping[str, str] = returned.attached(root)
+        self.is_attached = bool(self.copy)
         self._notice: str | None = None
         self._said: tuple[Failure | None] | None = None
         self._named: list[texts.Entry] | None = None
@@ -103,9 +104,18 @@ class _Reading:
         if automatic.is_receipt(self.root, self.envelope):
             return ReportKind.OTHER, [], self.copy
         statuses = dsn.find(self.root)
-        if statuses is not None and not (self.envelope.is_letter and self.root.kind != "multipart/report"):
+        if statuses is not None and self._is_sent_by_system():
             return self._of_statuses(statuses)
         return self._of_notification() or self._of_text()
+
+    def _is_sent_by_system(self) -> bool:
+        """Say whether machine-readable fields are the message's own, not an example that somebody sends."""
+        envelope = self.envelope
+        if self.root.kind == "multipart/report":
+            return True
+        return not envelope.is_letter and (
+            envelope.is_called_daemon or envelope.is_null or envelope.is_about_failure or envelope.is_program
+        )
 
     # -- machine-readable ------------------------------------------------------------------------------------
 
@@ -183,7 +193,7 @@ class _Reading:
             return True
         is_about_failure, opens = envelope.is_about_failure, texts.opens(self.notice)
         if envelope.is_daemon:
-            return is_about_failure or opens or (texts.complains(self.notice) and self._names_somebody())
+            return is_about_failure or opens or self._complains()
         if envelope.is_called_daemon or (envelope.is_null and is_about_failure):
             if is_about_failure and opens and envelope.is_null:
                 return True
@@ -192,13 +202,22 @@ class _Reading:
 
     def _is_report_of_stranger(self) -> bool:
         """Say the same of what no mail system seems to have sent: it has to look like a report in every way."""
-        if "list-unsubscribe" in self.root.headers or not texts.opens(self.notice, at_once=True):
+        if "list-unsubscribe" in self.root.headers:
+            return False
+        if self.envelope.is_about_failure and self.is_attached and texts.opens(self.notice):
+            return True
+        if not texts.opens(self.notice, at_once=True):
             return False
         names = self._names_somebody()
         is_about_failure = self.envelope.is_about_failure
         if self.envelope.is_program or self.envelope.is_null:
             return (is_about_failure and (names or bool(self.copy))) or (names and bool(self.copy))
         return is_about_failure and names
+
+    def _complains(self) -> bool:
+        """Say whether somebody is named with what is wrong, or by a format that names nobody else."""
+        named = [entry.rank for entry in self._entries()]
+        return bool(named) and (min(named) == 0 or (min(named) <= _NAMED and texts.complains(self.notice)))
 
     def _names_somebody(self) -> bool:
         return any(entry.rank <= _NAMED for entry in self._entries())

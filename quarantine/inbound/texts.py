@@ -122,7 +122,7 @@ def _entries(lines: list[str]) -> list[Entry]:
         found.append(Entry(address, rank, number, [word for word in words if word]))
         for start, _end, other in places[1:]:
             if rank >= 3 or rank == 1 and "," in line:
-                found.append(Entry(other, rank if "," in line else max(rank, _rank(line[:start], "", alone=False)), number))
+                found.append(Entry(other, rank if "," in line else max(5, _rank(line[:start], "", alone=False)), number))
         if LIST.search(folded):
             listing, indent, since = True, -1, number
     return found
