@@ -19,13 +19,13 @@ _PRECEDENCE = ("auto_reply", "auto-reply", "autoreply", "auto_replied")
 _SUBMISSION = re.compile(r"bounce \S{1,80}:? ?(approval|non-?member|admin|message too|taboo|global|header)")  # Majordomo
 
 
-def is_receipt(root: Part, envelope: Envelope) -> bool:
-    """Say whether a message tells that another was read or deleted (RFC 8098), and not that it was refused.
+def is_refusal(envelope: Envelope) -> bool:
+    """Say whether a receipt tells that a message was refused, as those of Dovecot and Sieve do (RFC 5429)."""
+    return envelope.is_about_failure and envelope.is_called_daemon and "rejected" in envelope.subject
 
-    Dovecot and Sieve (RFC 5429) refuse by a receipt.
-    """
-    if envelope.is_about_failure and envelope.is_called_daemon and "rejected" in envelope.subject:
-        return False
+
+def is_receipt(root: Part) -> bool:
+    """Say whether a message tells that another was read or deleted (RFC 8098)."""
     return (
         parameter(root.headers, "report-type").lower() == "disposition-notification"
         or any(part.kind.endswith("disposition-notification") for part in root.walk(into_messages=False))

@@ -7,6 +7,7 @@ What it says about addresses is not proven: `Finding.return_paths` and `message_
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from ..failures import Failure, Rule
 from ..models import ReportKind
@@ -92,7 +93,6 @@ class _Reading:
 
     def __init__(self, root: Part, rules: Sequence[Rule], depth: int = _WRAPPED) -> None:
         self.root, self.rules, self.depth = root, rules, depth
-        self.envelope = envelopes.read(root.headers)
         self.copy: Mapping[str, str] = returned.attached(root)
         self.is_attached = bool(self.copy)
         self._notice: str | None = None
@@ -101,7 +101,7 @@ class _Reading:
 
     def understand(self) -> _Understood:
         """Return what the message is, whom it is about, and the headers of the message that it returns."""
-        if automatic.is_receipt(self.root, self.envelope):
+        if automatic.is_receipt(self.root) and not automatic.is_refusal(self.envelope):
             return ReportKind.OTHER, [], self.copy
         statuses = dsn.find(self.root)
         if statuses is not None and self._is_sent_by_system():
@@ -110,9 +110,9 @@ class _Reading:
 
     def _is_sent_by_system(self) -> bool:
         """Say whether machine-readable fields are the message's own, not an example that somebody sends."""
-        envelope = self.envelope
         if self.root.kind == "multipart/report":
             return True
+        envelope = self.envelope
         return not envelope.is_letter and (
             envelope.is_called_daemon or envelope.is_null or envelope.is_about_failure or envelope.is_program
         )
@@ -159,6 +159,10 @@ class _Reading:
         return [self._recipient(entry.address, one) for entry in found] if one else self._of_entries(found)
 
     # -- for people ------------------------------------------------------------------------------------------
+
+    @cached_property
+    def envelope(self) -> envelopes.Envelope:
+        return envelopes.read(self.root.headers)
 
     @property
     def notice(self) -> str:

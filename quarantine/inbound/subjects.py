@@ -3,13 +3,12 @@
 Phrases are compared after quarantine.phrases.fold: small letters, no accents, single blanks. `^` stands for the beginning.
 """
 
-from ..phrases import folded
+from ..phrases import folded, holds
 
 
 def says(subject: str, phrases: tuple[str, ...]) -> bool:
     """Say whether a folded subject holds one of the phrases."""
-    marked = "^" + subject
-    return any(phrase in marked for phrase in phrases)
+    return holds("^" + subject, phrases)
 
 
 FAILURE = folded("""

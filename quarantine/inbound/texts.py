@@ -8,9 +8,9 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from ..phrases import fold
+from ..phrases import fold, holds
 from . import addresses
-from .notices import ANSWER, COMMAND, LABELLED, LIST, OPENINGS, OVER, PLAIN, REASONS
+from .notices import ANSWER, COMMAND, LABELS, OPENINGS, OVER, PLAIN, REASONS, begins_list, is_label
 
 _LINES, _LONGEST = 400, 500  # lines of a notice that are read, and characters of one
 _BEGINNING = 1_500  # characters in which a notice says what it is
@@ -47,14 +47,12 @@ def opens(notice: str, *, at_once: bool = False) -> bool:
     beginning = notice[:_BEGINNING]
     if at_once:
         beginning = beginning.strip().partition("\n\n")[0]
-    folded = fold(beginning)
-    return any(phrase in folded for phrase in OPENINGS)
+    return holds(fold(beginning), OPENINGS)
 
 
 def complains(notice: str) -> bool:
     """Say whether a text holds what mail systems say of an address."""
-    folded = fold(notice[:_BEGINNING])
-    return any(phrase in folded for phrase in REASONS)
+    return holds(fold(notice[:_BEGINNING]), REASONS)
 
 
 def find(notice: str, *, ours: Collection[str], receivers: Collection[str]) -> list[Entry]:
@@ -96,9 +94,9 @@ def _entries(lines: list[str]) -> list[Entry]:
     for number, line in enumerate(lines):
         if "@" not in line:
             folded = fold(line)
-            if listing and OVER.search(folded):
+            if listing and OVER.match(folded):
                 listing = False
-            elif folded and LIST.search(folded):
+            elif folded and begins_list(folded):
                 listing, indent, since = True, -1, number
             continue
         places = list(_places(line))
@@ -123,7 +121,7 @@ def _entries(lines: list[str]) -> list[Entry]:
         for start, _end, other in places[1:]:
             if rank >= 3 or rank == 1 and "," in line:
                 found.append(Entry(other, rank if "," in line else max(5, _rank(line[:start], "", alone=False)), number))
-        if LIST.search(folded):
+        if begins_list(folded):
             listing, indent, since = True, -1, number
     return found
 
@@ -135,13 +133,13 @@ def _rank(before: str, after: str, *, alone: bool) -> int:
     folded = fold(before)
     if alone:
         return 3
-    if PLAIN.search(folded):
+    if is_label(folded, PLAIN):
         return 0
     if _BEFORE.match(before):
         return 2 if after.startswith((":", ">:", '":', "'>:", ")")) or _is_answer(after) else 4
     if re.search(r"[45]\d\d[ -]|<<<", before):
         return 5
-    return 6 if LABELLED.search(folded) else 7
+    return 6 if is_label(folded, LABELS) else 7
 
 
 def _is_answer(after: str) -> bool:
