@@ -91,19 +91,20 @@ def _messages(name: str, file: IO[bytes]) -> Iterator[Message]:
 
 def _split(first: bytes, lines: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the messages of an mbox file, each with its separator."""
-    kept, size, before, held = [first], len(first), first, b""
+    kept, size, held = [first], len(first), b""
+    before, last = first, b"\n"  # the line before, and how the one before that ended
     for line in lines:
         if held:  # what may be a separator, if this line is a header
             if _HEADER.match(line):
                 yield b"".join(kept)
                 kept, size = [], 0
             kept.append(held)
-            size, before, held = size + len(held), held, b""
-        if before in (b"\n", b"\r\n") and _SEPARATOR.match(line[:_SEPARATOR_LENGTH]):
+            size, before, last, held = size + len(held), held, b"\n", b""
+        if last == b"\n" and before in (b"\n", b"\r\n") and _SEPARATOR.match(line[:_SEPARATOR_LENGTH]):
             held = line
             continue
         if size < LIMIT:
             kept.append(line[: LIMIT - size])
             size += len(kept[-1])
-        before = line
+        before, last = line, before[-1:]
     yield b"".join([*kept, held])

@@ -101,13 +101,13 @@ class _Session:
         """Do a command; return the end of its answer."""
         if name == "CAPABILITY":
             self.say(f"* CAPABILITY IMAP4rev1 {self.server.capabilities}")
-            return "OK"
+            return "OK done"
         if name == "LOGIN":
             self.known = words[1:] == [USER, PASSWORD]
-            return "OK" if self.known else f"NO wrong password {words[2]}"
+            return "OK done" if self.known else f"NO wrong password {words[2]}"
         if name == "LOGOUT":
             self.say("* BYE")
-            return "OK"
+            return "OK done"
         if not self.known:
             return "NO log in first"
         if name == "SELECT":
@@ -115,20 +115,20 @@ class _Session:
                 return "NO no such folder"
             self.folder = words[1]
             self.say(f"* {len(self.here)} EXISTS")
-            return "OK [READ-WRITE]"
+            return "OK [READ-WRITE] done"
         return self.of_messages(name, words)
 
     def of_messages(self, name: str, words: list[str]) -> str:
         if name == "EXPUNGE":
             self.expunge([one for one in self.here if r"\Deleted" in one.flags])
-            return "OK"
+            return "OK done"
         if name == "UID SEARCH":
             low, high = map(int, words[2].split(":"))
             found = [one for one in self.here[low - 1 : high] if r"\Deleted" not in one.flags]
             if "UNSEEN" in words:
                 found = [one for one in found if r"\Seen" not in one.flags]
             self.say("* SEARCH " + " ".join(str(one.uid) for one in found))
-            return "OK"
+            return "OK done"
         chosen = [one for one in self.here if str(one.uid) in words[2].split(",")]
         if name == "UID FETCH":
             for one in chosen:
@@ -146,7 +146,7 @@ class _Session:
             self.expunge([one for one in chosen if r"\Deleted" in one.flags])
         else:
             return "BAD unknown"
-        return "OK"
+        return "OK done"
 
     @property
     def here(self) -> list[Stored]:
