@@ -7,10 +7,25 @@ What it says about addresses is not proven: `Finding.return_paths` and `message_
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from ..failures import Failure, Rule
 from ..models import ReportKind
-from . import addresses, arf, automatic, dsn, envelopes, mail, notifications, opt_outs, parts, returned, texts, tokens, verdicts
+from . import (
+    addresses,
+    arf,
+    automatic,
+    dsn,
+    envelopes,
+    mail,
+    notifications,
+    opt_outs,
+    parts,
+    returned,
+    texts,
+    tokens,
+    verdicts,
+)
 from .decoding import decode_words
 from .parts import Part
 from .verdicts import judge, judge_notice
@@ -83,6 +98,8 @@ def _finding(
 
 
 _Understood = tuple[ReportKind, list[Recipient], Mapping[str, str]]
+_SENT_BY = ("from", "return-path", "reply-to", "sender", "errors-to")
+_CAME_TO = ("to", "delivered-to", "x-original-to", "from", "envelope-to")
 _NAMED = 5  # the rank of an address in a notice up to which it stands as formats put it
 _WRAPPED = 3  # reports within reports that are looked into
 
@@ -92,7 +109,6 @@ class _Reading:
 
     def __init__(self, root: Part, rules: Sequence[Rule], depth: int = _WRAPPED) -> None:
         self.root, self.rules, self.depth = root, rules, depth
-        self.envelope = envelopes.read(root.headers)
         self.copy: Mapping[str, str] = returned.attached(root)
         self.is_attached = bool(self.copy)
         self._notice: str | None = None
@@ -101,12 +117,21 @@ class _Reading:
 
     def understand(self) -> _Understood:
         """Return what the message is, whom it is about, and the headers of the message that it returns."""
-        if automatic.is_receipt(self.root, self.envelope):
+        if automatic.is_receipt(self.root) and not automatic.is_refusal(self.envelope):
             return ReportKind.OTHER, [], self.copy
         statuses = dsn.find(self.root)
-        if statuses is not None and not (self.envelope.is_letter and self.root.kind != "multipart/report"):
+        if statuses is not None and self._is_sent_by_system():
             return self._of_statuses(statuses)
         return self._of_notification() or self._of_text()
+
+    def _is_sent_by_system(self) -> bool:
+        """Say whether machine-readable fields are the message's own, not an example that somebody sends."""
+        if self.root.kind == "multipart/report":
+            return True
+        envelope = self.envelope
+        return not envelope.is_letter and (
+            envelope.is_called_daemon or envelope.is_null or envelope.is_about_failure or envelope.is_program
+        )
 
     # -- machine-readable ------------------------------------------------------------------------------------
 
@@ -151,6 +176,10 @@ class _Reading:
 
     # -- for people ------------------------------------------------------------------------------------------
 
+    @cached_property
+    def envelope(self) -> envelopes.Envelope:
+        return envelopes.read(self.root.headers)
+
     @property
     def notice(self) -> str:
         """Return what the message says, without the copy of another below it."""
@@ -163,7 +192,7 @@ class _Reading:
 
     def _of_text(self) -> _Understood:
         envelope, headers = self.envelope, self.root.headers
-        failed = [one for value in headers.get("x-failed-recipients", "").split(",") if (one := addresses.read(value))]
+        failed = list(addresses.find(headers.get("x-failed-recipients", "")))
         certain = bool(failed) and not envelope.is_letter
         if not certain and automatic.is_list_notice(headers, envelope):
             return ReportKind.OTHER, [], {}
@@ -184,7 +213,7 @@ class _Reading:
             return True
         is_about_failure, opens = envelope.is_about_failure, texts.opens(self.notice)
         if envelope.is_daemon:
-            return is_about_failure or opens or (texts.complains(self.notice) and self._names_somebody())
+            return is_about_failure or opens or self._complains()
         if envelope.is_called_daemon or (envelope.is_null and is_about_failure):
             if is_about_failure and opens and envelope.is_null:
                 return True
@@ -204,6 +233,11 @@ class _Reading:
         if self.envelope.is_program or self.envelope.is_null:
             return (is_about_failure and (names or bool(self.copy))) or (names and bool(self.copy))
         return is_about_failure and names
+
+    def _complains(self) -> bool:
+        """Say whether somebody is named with what is wrong, or by a format that names nobody else."""
+        named = [entry.rank for entry in self._entries()]
+        return bool(named) and (min(named) == 0 or (min(named) <= _NAMED and texts.complains(self.notice)))
 
     def _names_somebody(self) -> bool:
         return any(entry.rank <= _NAMED for entry in self._entries())
@@ -228,8 +262,8 @@ class _Reading:
 
     def _last_resort(self) -> list[texts.Entry]:
         """Return the receiver of the returned message, if it is one alone."""
-        receivers = self._receivers("to")
-        return [texts.Entry(receivers[0], 9, 0)] if len(receivers) == 1 and receivers[0].lower() not in self._ours() else []
+        receivers = [one for one in self._receivers("to") if one.lower() not in self._ours()]
+        return [texts.Entry(receivers[0], 9, 0)] if len(receivers) == 1 else []
 
     def _of_entries(self, entries: Iterable[texts.Entry]) -> list[Recipient]:
         found = []
@@ -253,6 +287,6 @@ class _Reading:
 
     def _ours(self) -> set[str]:
         """Return the addresses of the sender, in small letters: that of the copy, and where the report came to."""
-        sent = [self.copy.get(name, "") for name in ("from", "return-path", "reply-to", "sender", "errors-to")]
-        came = [self.root.headers.get(name, "") for name in ("to", "delivered-to", "x-original-to", "from", "envelope-to")]
+        sent = [self.copy.get(name, "") for name in _SENT_BY]
+        came = [self.root.headers.get(name, "") for name in _CAME_TO]
         return {one.lower() for value in (*sent, *came) for one in addresses.find(decode_words(value))}

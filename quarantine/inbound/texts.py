@@ -8,9 +8,9 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from ..phrases import fold
+from ..phrases import fold, holds
 from . import addresses
-from .notices import ANSWER, COMMAND, LABELLED, LIST, OPENINGS, OVER, PLAIN, REASONS
+from .notices import ANSWER, COMMAND, LABELS, OPENINGS, OVER, PLAIN, REASONS, begins_list, is_label
 
 _LINES, _LONGEST = 400, 500  # lines of a notice that are read, and characters of one
 _BEGINNING = 1_500  # characters in which a notice says what it is
@@ -24,6 +24,9 @@ _NOBODY = re.compile(
     r"(?:mailer-?daemon|post-?master|abuse|no-?reply|do-?not-?reply|hostmaster|mail-?daemon|mdaemon|help-?desk|support"
     r"|technik|webmaster|mailmaster|bounces?|spam|unblock|removeme|delist)(?:[+._-].*)?@|@(?:example|domain)$"
 )
+_OF_SERVER = re.compile(r"[45]\d\d[ -]|<<<")
+_NOT_A_NAME = re.compile(r"[:@=]|\bto\b|\d{3}")
+_BAR = re.compile(r"[-=_*]{4,}")
 _ORIGINAL = re.compile(r"original[ -](?:address|recipient)[ ]?[:=]? ?[<\"']*$")
 _GENERATED = re.compile(r"(?:generated|expanded) (?:from|by):? ?<?([^\s<>()]{1,64}@[^\s<>()]{1,255})")
 
@@ -47,14 +50,12 @@ def opens(notice: str, *, at_once: bool = False) -> bool:
     beginning = notice[:_BEGINNING]
     if at_once:
         beginning = beginning.strip().partition("\n\n")[0]
-    folded = fold(beginning)
-    return any(phrase in folded for phrase in OPENINGS)
+    return holds(fold(beginning), OPENINGS)
 
 
 def complains(notice: str) -> bool:
     """Say whether a text holds what mail systems say of an address."""
-    folded = fold(notice[:_BEGINNING])
-    return any(phrase in folded for phrase in REASONS)
+    return holds(fold(notice[:_BEGINNING]), REASONS)
 
 
 def find(notice: str, *, ours: Collection[str], receivers: Collection[str]) -> list[Entry]:
@@ -96,9 +97,9 @@ def _entries(lines: list[str]) -> list[Entry]:
     for number, line in enumerate(lines):
         if "@" not in line:
             folded = fold(line)
-            if listing and OVER.search(folded):
+            if listing and OVER.match(folded):
                 listing = False
-            elif folded and LIST.search(folded):
+            elif folded and begins_list(folded):
                 listing, indent, since = True, -1, number
             continue
         places = list(_places(line))
@@ -121,9 +122,11 @@ def _entries(lines: list[str]) -> list[Entry]:
         words = [before.strip(), after.strip()] if rank in (0, 6) else [after.strip(" \t<>\"':;,")]
         found.append(Entry(address, rank, number, [word for word in words if word]))
         for start, _end, other in places[1:]:
-            if rank >= 3 or rank == 1 and "," in line:
-                found.append(Entry(other, rank if "," in line else max(5, _rank(line[:start], "", alone=False)), number))
-        if LIST.search(folded):
+            if rank >= 3 or (rank == 1 and "," in line):
+                found.append(
+                    Entry(other, rank if "," in line else max(5, _rank(line[:start], "", alone=False)), number)
+                )
+        if begins_list(folded):
             listing, indent, since = True, -1, number
     return found
 
@@ -135,17 +138,17 @@ def _rank(before: str, after: str, *, alone: bool) -> int:
     folded = fold(before)
     if alone:
         return 3
-    if PLAIN.search(folded):
+    if is_label(folded, PLAIN):
         return 0
     if _BEFORE.match(before):
         return 2 if after.startswith((":", ">:", '":', "'>:", ")")) or _is_answer(after) else 4
-    if re.search(r"[45]\d\d[ -]|<<<", before):
+    if _OF_SERVER.search(before):
         return 5
-    return 6 if LABELLED.search(folded) else 7
+    return 6 if is_label(folded, LABELS) else 7
 
 
 def _is_answer(after: str) -> bool:
-    return after.lstrip('>"\'').startswith(("...", " ...", "  (", " (reason", ">:", " [", ": ")) is True
+    return after.lstrip(">\"'").startswith(("...", " ...", "  (", " (reason", ">:", " [", ": "))
 
 
 def _is_alone(line: str, places: list[tuple[int, int, str]]) -> bool:
@@ -156,7 +159,7 @@ def _is_alone(line: str, places: list[tuple[int, int, str]]) -> bool:
     if _BEFORE.match(before):
         return True
     name = before.rstrip()
-    return name.endswith(("<", "(", "[")) and len(name) < 60 and not re.search(r"[:@=]|\bto\b|\d{3}", name)
+    return name.endswith(("<", "(", "[")) and len(name) < 60 and not _NOT_A_NAME.search(name)
 
 
 def _places(line: str) -> Iterator[tuple[int, int, str]]:
@@ -171,7 +174,7 @@ def _said_below(lines: list[str], entry: Entry, others: set[int]) -> list[str]:
     blank = False
     for number in range(entry.line + 1, min(entry.line + 1 + _FOLLOWING, len(lines))):
         line = lines[number].strip()
-        if number in others or re.match(r"[-=_*]{4,}", line):
+        if number in others or _BAR.match(line):
             break
         if not line:
             if said or blank:
