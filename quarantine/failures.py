@@ -7,6 +7,7 @@ hard. Codes: RFC 5321 section 4.2.3, RFC 3463 section 3, RFC 7372, and the help 
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -37,6 +38,25 @@ class Failure:
     kind: Kind
     reason: Reason
     fault: Fault = Fault.ADDRESS
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """An own rule: what an answer holds, one piece after the other, and what it then means (see `answer_rules`)."""
+
+    pieces: tuple[str, ...]  # lower case, single blanks
+    failure: Failure
+    number: int = 0
+
+    def fits(self, line: str) -> bool:
+        """Say whether a line, in lower case, holds the pieces in their order. Linear in its length."""
+        place = 0
+        for piece in self.pieces:
+            found = line.find(piece, place)
+            if found < 0:
+                return False
+            place = found + len(piece)
+        return bool(self.pieces)
 
 
 def _status(codes: str) -> str:
@@ -140,7 +160,20 @@ NOT_DEFINED = Failure(_S, Reason.NOT_DEFINED)
 _COMPILED = tuple((re.compile(pattern, re.IGNORECASE), failure) for pattern, failure in _TABLE)
 
 
-def classify(code: int, text: str) -> Failure:
-    """Return what an answer of the receiving side says. `code` is 0 when only the text is known."""
-    line = " ".join((f"{code} {text}" if code else text)[:LONGEST].split())
+def one_line(code: int, text: str) -> str:
+    """Return what is looked at of an answer."""
+    return " ".join((f"{code} {text}" if code else text)[:LONGEST].split())
+
+
+def deciding(line: str, rules: Sequence[Rule]) -> Rule | None:
+    """Return the first rule that fits a line."""
+    lowered = line.lower()
+    return next((rule for rule in rules if rule.fits(lowered)), None)
+
+
+def classify(code: int, text: str, rules: Sequence[Rule] = ()) -> Failure:
+    """Return what an answer of the receiving side says. `code` is 0 when only the text is known; `rules` go first."""
+    line = one_line(code, text)
+    if rules and (own := deciding(line, rules)) is not None:
+        return own.failure
     return next((failure for pattern, failure in _COMPILED if pattern.search(line)), NOT_DEFINED)
