@@ -14,11 +14,12 @@ import re
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from django.db import Error
 from django.utils.translation import gettext as _
 
-from .failures import LONGEST, Failure, Fault, Kind, Rule
+from .kinds import Failure, Fault, Kind
 from .models import AnswerRule, Effect, Reason, Whose
 
 # Fewer letters would be found in answers that have nothing to do with each other.
@@ -34,6 +35,31 @@ _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")  # RFC 3463 section 2
 KINDS = {Effect.HARD: Kind.HARD, Effect.SOFT: Kind.SOFT, Effect.IGNORED: Kind.IGNORED}
 FAULTS = {Whose.ADDRESS: Fault.ADDRESS, Whose.DOMAIN: Fault.DOMAIN, Whose.SENDER: Fault.SENDER}
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """An own rule, ready to use: words that an answer holds in this order, and what it then means."""
+
+    words: tuple[str, ...]  # lower case, single blanks
+    failure: Failure
+    number: int = 0
+
+    def fits(self, line: str) -> bool:
+        """Say whether a line, in lower case, holds the words in their order. Linear in its length."""
+        place = 0
+        for words in self.words:
+            found = line.find(words, place)
+            if found < 0:
+                return False
+            place = found + len(words)
+        return bool(self.words)
+
+
+def deciding(line: str, rules: Sequence[Rule]) -> Rule | None:
+    """Return the first rule that fits a line."""
+    lowered = line.lower()
+    return next((rule for rule in rules if rule.fits(lowered)), None)
 
 
 def flaw(pattern: str) -> str:
@@ -52,7 +78,7 @@ def flaw(pattern: str) -> str:
 
 def pieces(pattern: str) -> tuple[str, ...]:
     """Return what an answer must hold, one after the other: lower case, single blanks."""
-    found = (" ".join(piece.split()) for piece in pattern.lower()[:LONGEST].split("*"))
+    found = (" ".join(piece.split()) for piece in pattern.lower().split("*"))
     return tuple(piece for piece in found if piece)
 
 
