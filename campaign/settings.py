@@ -141,6 +141,8 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # A ring that no worker has heard until the next one is dropped: many at once would set many workers to one work.
 _STALE = {"expires": env.int("RING_SECONDS", default=10)}
 _RING = schedule(timedelta(seconds=env.int("RING_SECONDS", default=10)))
+FETCH_SECONDS = env.int("FETCH_SECONDS", default=60)  # how often the mailbox of IMAP_URL is looked into
+_FETCH = schedule(timedelta(seconds=FETCH_SECONDS))
 # The broker only rings; the truth is rows with states and leases. These jobs ring again for work whose ring was lost.
 CELERY_BEAT_SCHEDULE = {
     "ring-again": {"task": "deliveries.tasks.ring_again", "schedule": _RING, "options": _STALE},
@@ -157,6 +159,7 @@ CELERY_BEAT_SCHEDULE = {
     "expire-subscriptions": {"task": "profiles.tasks.expire_subscriptions", "schedule": schedule(timedelta(hours=1))},
     "purge-requests": {"task": "landing.tasks.purge_requests", "schedule": schedule(timedelta(hours=1))},
     "watch-bursts": {"task": "landing.tasks.watch_bursts", "schedule": schedule(timedelta(minutes=1))},
+    "fetch-mail": {"task": "landing.tasks.fetch_mail", "schedule": _FETCH, "options": {"expires": FETCH_SECONDS}},
     "purge-runs": {"task": "deliveries.tasks.purge_runs", "schedule": schedule(timedelta(minutes=10))},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
@@ -174,6 +177,10 @@ BOUNCE_DOMAIN = env.str("BOUNCE_DOMAIN", default="")
 DKIM_KEYS = env.list("DKIM_KEYS", default=[])
 # Where mail programs may send "unsubscribe me" messages; `manage.py receive_mail` reads it (docs/inbound-mail.md).
 UNSUBSCRIBE_MAILBOX = env.str("UNSUBSCRIBE_MAILBOX", default="")
+# imaps://user:password@host/INBOX, a mailbox whose mail is fetched; and what then becomes of a message there: "seen",
+# "delete", or "move:Folder".
+IMAP_URL = env.str("IMAP_URL", default="")
+INBOUND_AFTER = env.str("INBOUND_AFTER", default="seen")
 
 # -- the engines --------------------------------------------------------------------------------------------
 ANALYSIS_RANGE = env.int("ANALYSIS_RANGE", default=25_000)  # profile ids per transaction of the analysis

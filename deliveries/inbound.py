@@ -1,17 +1,12 @@
-"""What comes back from recipients: the one way to leave by a link of a message, and reports about it."""
+"""What comes back from recipients: the one way to leave by a link of a message (reports about it: `reported`)."""
 
 from datetime import datetime
-
-from django.db.models import F
 
 from profiles import consent
 from profiles.channels import Channel
 from profiles.consent import Change, Evidence
 from profiles.models import Service
 from profiles.tokens import OptOutLink
-
-from . import watch
-from .models import AnalysisRun, Delivery, DeliveryLog, State
 
 
 def service_of(link: OptOutLink) -> Service | None:
@@ -39,20 +34,3 @@ def unsubscribe(
     if whole_channel or service is None:
         return consent.opt_out_address(channel, link.digest, service=None, flag=channel, evidence=evidence, at=at)
     return consent.opt_out_address(channel, link.digest, service=service, evidence=evidence, at=at)
-
-
-def note_complaint(row: DeliveryLog) -> None:
-    """Mark that a message was reported as spam; its delivery pauses when too many were. Its address stays as it is."""
-    _note(row, "complaints")
-
-
-def note_bounce(row: DeliveryLog) -> None:
-    """Mark that a message came back after it was accepted."""
-    _note(row, "bounces")
-
-
-def _note(row: DeliveryLog, counter: str) -> None:
-    AnalysisRun.objects.filter(pk=row.run_id).update(**{counter: F(counter) + 1})
-    delivery = Delivery.objects.filter(pk=row.delivery_id, state=State.SENDING).first()
-    if delivery is not None and delivery.current_run_id == row.run_id:
-        watch.pause_if_needed(delivery, AnalysisRun.objects.get(pk=row.run_id))

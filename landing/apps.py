@@ -8,6 +8,7 @@ class LandingConfig(AppConfig):
     verbose_name = _("Public pages")
 
     def ready(self) -> None:
+        from . import checks  # noqa: F401
         from .publishing import make_defaults
 
         post_migrate.connect(make_defaults, sender=self)

@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from deliveries.tasks import drain_outbox
 
-from . import bursts, counting, double_opt_in, preferences, reconciliation, restoring
+from . import bursts, counting, double_opt_in, fetching, preferences, reconciliation, restoring
 
 
 @shared_task
@@ -43,3 +43,10 @@ def restore_burst(burst_id: int) -> None:
     """Give back for a while; ring again if there is more."""
     if restoring.work(burst_id, clock=timezone.now, budget=settings.TASK_BUDGET):
         restore_burst.delay(burst_id)
+
+
+@shared_task
+def fetch_mail() -> None:
+    """Receive what waits in the mailbox, if there is one."""
+    if settings.IMAP_URL:
+        fetching.fetch_or_wait(clock=timezone.now, budget=settings.TASK_BUDGET)

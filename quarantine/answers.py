@@ -88,6 +88,8 @@ TABLE: tuple[Row, ...] = (
          r"|unable to relay|not relay|don't relay|relaying|allowed rcpthosts|we do not relay|open relay|no relay|relay not"),
     # Gmail 550 5.4.5: how much our own account may send.
     _row(_OURS, codes=r"5\.4\.5", pattern=r"(sending|daily) (\w+ )?(quota|limit)"),
+    # The mailbox is full: RFC 3463 3.3. Its size may be named, so that this comes before what is too big.
+    _row(_FULL, codes=r"5\.2\.2", phrases=phrases.FULL),
     # RFC 3463 3.4 (5.3.4): bigger than the system takes; 3.3 (5.2.3): than this mailbox takes.
     _row(_NOT_HERE, codes=r"5\.2\.3"),
     _row(_OURS, codes=r"5\.3\.4", phrases=phrases.TOO_BIG),
@@ -114,7 +116,6 @@ TABLE: tuple[Row, ...] = (
     _row(_OURS, phrases=phrases.SPAM),
 
     # -- the mailbox: RFC 3463 3.3 ---------------------------------------------------------------------------
-    _row(_FULL, codes=r"5\.2\.2", phrases=phrases.FULL),
     _row(_AWAY, pattern=r"temporar(y|ily) (disabled|suspended|locked|inactive|unavailable|limited|failure|problem|error)"),
     _row(_CLOSED, phrases=phrases.CLOSED,
          pattern=r"(account|mailbox|user|recipient) (\S+ )?(is |has been )?(disabled|inactive|suspended|closed|deactivated)"),

@@ -172,7 +172,7 @@ NO_DOMAIN = _phrases("""
 NO_ANSWER_OF_DNS = _phrases("""
     host not found, try again | try again later | servfail | temporary lookup failure | temporary failure in name
     dns server returned answer with no data | lookup failed temporarily | temporary dns | dns timeout | dns lookup timed out
-    dns query failed | dns lookup failure | dns error | lookup timed out | host lookup did not complete
+    dns query failed | dns lookup failure | lookup timed out | host lookup did not complete
 """)
 
 # -- the mailbox was closed ------------------------------------------------------------------------------------------
@@ -191,7 +191,7 @@ CLOSED = _phrases("""
     mailbox has been closed | account terminated | has been terminated | account is terminated | account cancelled
     archived recipient | destinataire archive | boite du destinataire archivee | discontinued | this account has been
     address is administratively disabled | administratively disabled | not accepting any mail
-    dead account | dormant | is frozen | account frozen | abandoned | address has been retired | decommissioned
+    mailbox expired | user expired | dead account | dormant | is frozen | account frozen | abandoned | address has been retired | decommissioned
     account is currently disabled | mailbox currently suspended | mailbox unavailable or disabled | is blocked from receiving
     compte desactive | compte suspendu | compte ferme | boite desactivee | boite fermee | n'est plus | compte inactif
     inactif | suspendue | deaktiviert | stillgelegt | gesperrt | nicht mehr | geloscht | abgeschaltet | inaktiv
@@ -228,7 +228,7 @@ TOO_BIG = _phrases("""
     exceeds the size limit | message size limit | maximum message size | exceeds message size | exceeds max message
     message length exceeds | message size is | size of the message | size limit exceeded | exceeds fixed maximum
     exceeded google's message size | maximum permitted | mail size limit | message size too | exceeds the maximum size
-    too large to be delivered | file is too big | file too big | exceeded maximum | max message size | data size exceeds
+    lines in message | line too long | line length | too large to be delivered | file is too big | file too big | exceeded maximum | max message size | data size exceeds
     exceeds the limit | larger than the current system limit | larger than the limit
     message trop volumineux | trop volumineux | taille maximale | message trop gros | nachricht zu gross | zu gross
     nachrichtengrosse | tamano maximo | demasiado grande | troppo grande | dimensione massima | muito grande
@@ -261,9 +261,20 @@ BLOCKS = _phrases("""
     ratelimit | frequency limit | too many | too much mail | too fast | too quickly | trop de | slow down | throttl
     unusual rate | spam ip | traffic not accepted | not be accepted from | not accepted from | connections not accepted
     connection will not be accepted | connections will not be accepted
-    is listed in | ip address is listed | is listed at | is listed on | is listed by | your ip | sending ip | excessive | 频率 | 发送过快 | 黑名单 | 黑名單
+    is listed in | ip address is listed | is listed at | is listed on | is listed by | your ip | sending ip | problem occurred | excessive | 频率 | 发送过快 | 黑名单 | 黑名單
 """)
 LATER_BLOCKS = BLOCKS + _phrases("""
     greylist | graylist | grey list | gray list | grey-list | gray-list | greylisted | deferred | complaint | spam | policy
     unsolicited | server busy | server is busy | service refuse
+""")
+
+# -- it is still on its way ------------------------------------------------------------------------------------------
+DELAYED = _phrases("""
+    not yet been delivered | not been delivered yet | has been delayed | is delayed | delivery is delayed | still trying
+    will continue to try | will keep trying | will be retried | will retry | will be attempted | this is a warning message only
+    do not need to resend | need not resend | not required to resend | being delayed | delayed delivery | still queued
+    has not been delivered to all | no action is required on your part | delivery attempts will continue
+    ne necessite aucune action | n'a pas encore ete | est retarde | retardee | noch nicht zugestellt | verzogert
+    todavia no | se ha retrasado | non e stato ancora | in ritardo | ainda nao foi | atrasad
+    еще не доставлено | задерж | nog niet | まだ配信 | 配信が遅 | 遅延 | 延迟
 """)

@@ -12,7 +12,7 @@ _LINE = 1_000  # characters of a line or field that are searched
 
 _LOCAL = r"[^\s<>()\[\]{},;:\"\\@|\u3000-\u303f\uff00-\uff0f\uff1a-\uff20]{1,64}"
 _DOMAIN = r"(?:[0-9A-Za-z\u00a1-\u2fff\u3041-\ufefe_-]{1,63}\.){0,10}[0-9A-Za-z\u00a1-\u2fff\u3041-\ufefe_-]{1,63}"
-_ADDRESS = re.compile(
+ADDRESS = re.compile(
     rf"(?:{_LOCAL}|\"[^\"@\n]{{1,64}}\"|\"[^\"\n]{{1,64}}\"(?=@))@{_DOMAIN}|{_LOCAL}@\[[0-9.]{{7,15}}\]"
 )
 _TYPE = re.compile(r"\s*[A-Za-z][\w.-]{0,20}\s*;\s*")  # RFC 3464 section 2.1.2
@@ -29,15 +29,20 @@ def read(field: str) -> str | None:
         value = _HEX.sub(_character, value)
     found = next(find(value), None)
     if found is None and "+40" in value:
-        found = next(find(_XTEXT.sub(lambda code: chr(int(code[1], 16)), value)), None)
+        found = next(find(from_xtext(value)), None)
     return found
+
+
+def from_xtext(text: str) -> str:
+    """Return what an address of an SMTP command stands for (RFC 3461 section 4)."""
+    return _XTEXT.sub(lambda code: chr(int(code[1], 16)), text)
 
 
 def find(line: str) -> Iterator[str]:
     """Yield the addresses in a line, as written, with their domains in lower case."""
     if "@" not in line:
         return
-    for match in _ADDRESS.finditer(line[:_LINE]):
+    for match in ADDRESS.finditer(line[:_LINE]):
         address = tidy(match[0])
         if address:
             yield address
@@ -68,7 +73,7 @@ def _from_exchange(text: str) -> str | None:
     IMCEASMTP-user+40example+2Eorg@server stands for user@example.org (Microsoft, "IMCEA encapsulated addresses").
     """
     match = _IMCEA.match(text)
-    inner = _XTEXT.sub(lambda code: chr(int(code[1], 16)), match[1]) if match else ""
+    inner = from_xtext(match[1]) if match else ""
     return None if "IMCEA" in inner.upper() else next(find(inner), None)
 
 

@@ -52,6 +52,8 @@ def read(body: bytes) -> Iterator[Status]:
     for group in _groups(body):
         names = [group[name] for name in _NAMES if name in group]
         found = [address for name in names if (address := addresses.read(name))]
+        if len(found) > 1 and addresses.from_xtext(found[0]) == found[1]:
+            found = found[1:]  # the same, once more in the encoding of the command (RFC 3461 section 4.2)
         local = next((name for name in map(addresses.local_part, names) if name), "")
         if found or local or names:
             yield Status(

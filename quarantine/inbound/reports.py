@@ -5,13 +5,15 @@
 What it says about addresses is not proven: `Finding.return_paths` and `message_ids` hold what may prove it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..failures import Failure, Rule
 from ..models import ReportKind
-from . import addresses, dsn, mail, opt_outs, parts, returned, tokens
-from .verdicts import judge
+from . import addresses, arf, automatic, dsn, envelopes, mail, opt_outs, parts, returned, texts, tokens
+from .decoding import decode_words
+from .parts import Part
+from .verdicts import judge, judge_notice
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +53,174 @@ def understand(raw: bytes, rules: Sequence[Rule] = ()) -> Finding:
     """Read a message, as far as it can be. `rules` are own rules for answers, tried before the built-in ones."""
     root = parts.read(raw)
     opt_out = opt_outs.find(mail.of(root))
-    copy = returned.attached(root)
-    statuses = dsn.find(root)
-    kind = ReportKind.OTHER
-    recipients: tuple[Recipient, ...] = ()
-    if statuses is not None:
-        recipients = tuple(
-            Recipient(one.address, verdict.failure, verdict.status, one.action, verdict.diagnostic)
-            for one in statuses
-            if one.address
-            for verdict in [judge(one.action, one.status, one.diagnostic, rules=rules)]
-        )
-        kind = ReportKind.BOUNCE
-    elif opt_out.token != opt_outs.Token.ABSENT:
+    complaint = arf.find(root)
+    if complaint:
+        recipients = [Recipient(address, None, None, "", "") for address in complaint.recipients]
+        kind = ReportKind.COMPLAINT if complaint.counts else ReportKind.OTHER
+        return _finding(kind, recipients, root, complaint.copies, opt_out)
+    if opt_out.token == opt_outs.Token.VALID:
+        return _finding(ReportKind.UNSUBSCRIBE, (), root, (), opt_out)
+    kind, recipients, copy = _Reading(root, rules).understand()
+    if kind == ReportKind.OTHER and opt_out.token == opt_outs.Token.INVALID:
         kind = ReportKind.UNSUBSCRIBE
+    return _finding(kind, recipients, root, [copy], opt_out)
+
+
+def _finding(
+    kind: ReportKind,
+    recipients: Iterable[Recipient],
+    root: Part,
+    copies: Sequence[Mapping[str, str]],
+    opt_out: opt_outs.Found,
+) -> Finding:
     return Finding(
-        kind, recipients, tokens.return_paths(root.headers, [copy]), tokens.message_ids(root.headers, [copy]), opt_out
+        kind,
+        tuple({one.address.lower(): one for one in reversed(tuple(recipients))}.values())[::-1],
+        tokens.return_paths(root.headers, copies),
+        tokens.message_ids(root.headers, copies),
+        opt_out,
     )
+
+
+_Understood = tuple[ReportKind, list[Recipient], Mapping[str, str]]
+_NAMED = 4  # the rank of an address in a notice up to which it stands as formats put it
+_WRAPPED = 3  # reports within reports that are looked into
+
+
+class _Reading:
+    """One message being read: its parts, who wrote it, its notice, and the headers that it returns."""
+
+    def __init__(self, root: Part, rules: Sequence[Rule], depth: int = _WRAPPED) -> None:
+        self.root, self.rules, self.depth = root, rules, depth
+        self.envelope = envelopes.read(root.headers)
+        self.copy: Mapping[str, str] = returned.attached(root)
+        self._notice: str | None = None
+
+    def understand(self) -> _Understood:
+        """Return what the message is, whom it is about, and the headers of the message that it returns."""
+        if automatic.is_receipt(self.root):
+            return ReportKind.OTHER, [], self.copy
+        statuses = dsn.find(self.root)
+        if statuses is not None and not (self.envelope.is_letter and self.root.kind != "multipart/report"):
+            return self._of_statuses(statuses)
+        return self._of_text()
+
+    # -- machine-readable ------------------------------------------------------------------------------------
+
+    def _of_statuses(self, statuses: list[dsn.Status]) -> _Understood:
+        found: list[Recipient] = []
+        nameless: list[dsn.Status] = []
+        for one in statuses:
+            address = one.address or self._receiver_named(one.local)
+            if address:
+                found.append(self._recipient(address, one))
+            else:
+                nameless.append(one)
+        if not found:
+            found = self._named_by_text(nameless[0] if nameless else None)
+        if found and all(one.action in dsn.NOT_FAILED for one in found):
+            return ReportKind.OTHER, found, self.copy
+        return ReportKind.BOUNCE, found, self.copy
+
+    def _recipient(self, address: str, one: dsn.Status) -> Recipient:
+        around = "" if one.diagnostic and one.status else self.notice
+        verdict = judge(one.action, one.status, one.diagnostic, around=around, rules=self.rules)
+        return Recipient(address, verdict.failure, verdict.status, one.action, verdict.diagnostic)
+
+    def _receiver_named(self, local: str) -> str | None:
+        """Return the receiver of the returned message that has this local part: some systems leave the domain out."""
+        if not local:
+            return None
+        return next((one for one in self._receivers() if one.lower().startswith(local.lower() + "@")), None)
+
+    def _named_by_text(self, one: dsn.Status | None) -> list[Recipient]:
+        found = self._entries() or self._last_resort()
+        return [self._recipient(entry.address, one) for entry in found] if one else self._of_entries(found)
+
+    # -- for people ------------------------------------------------------------------------------------------
+
+    @property
+    def notice(self) -> str:
+        """Return what the message says, without the copy of another below it."""
+        if self._notice is None:
+            split = returned.below(returned.text_of(self.root))
+            self._notice = split.notice
+            if not self.copy:
+                self.copy = split.headers
+        return self._notice
+
+    def _of_text(self) -> _Understood:
+        envelope, headers = self.envelope, self.root.headers
+        failed = [one for value in headers.get("x-failed-recipients", "").split(",") if (one := addresses.read(value))]
+        certain = bool(failed) and not envelope.is_letter
+        if not certain and not envelope.is_about_failure:
+            if automatic.is_list_notice(headers, envelope):
+                return ReportKind.OTHER, [], {}
+            if automatic.is_answer(headers, envelope):
+                return ReportKind.AUTO_REPLY, [], self.copy
+        if not certain and not self._is_report():
+            return self._wrapped() or (ReportKind.OTHER, [], {})
+        entries = self._entries() or [texts.Entry(one, 0, 0) for one in failed] or self._last_resort()
+        return ReportKind.BOUNCE, self._of_entries(entries), self.copy
+
+    def _is_report(self) -> bool:
+        """Say whether a mail system seems to have written this: by sender, subject, opening, and addresses named."""
+        envelope = self.envelope
+        if envelope.is_letter:
+            return False
+        if self.root.kind == "multipart/report" and "delivery" in self.root.headers["content-type"].lower():
+            return True
+        is_about_failure, opens = envelope.is_about_failure, texts.opens(self.notice)
+        if envelope.is_daemon:
+            return is_about_failure or opens or (texts.complains(self.notice) and bool(self._entries() or self.copy))
+        if envelope.is_called_daemon or (envelope.is_null and is_about_failure):
+            return (is_about_failure or opens) and bool(self.copy or self._entries())
+        return self._is_report_of_stranger()
+
+    def _is_report_of_stranger(self) -> bool:
+        """Say the same of what no mail system seems to have sent: it has to look like a report in every way."""
+        if "list-unsubscribe" in self.root.headers or not texts.opens(self.notice, at_once=True):
+            return False
+        names = any(entry.rank <= _NAMED for entry in self._entries())
+        is_about_failure = self.envelope.is_about_failure
+        if self.envelope.is_program or self.envelope.is_null:
+            return (is_about_failure and (names or bool(self.copy))) or (names and bool(self.copy))
+        return is_about_failure and names
+
+    def _wrapped(self) -> _Understood | None:
+        """Return what a report says that a program passed on as an attachment."""
+        if self.envelope.is_letter or not self.depth:
+            return None
+        if not (self.envelope.is_called_daemon or self.envelope.is_null or self.envelope.is_program):
+            return None
+        for part in self.root.walk(into_messages=False):
+            if part.kind.startswith("message/") and part.parts:
+                understood = _Reading(part.parts[0], self.rules, self.depth - 1).understand()
+                return understood if understood[0] == ReportKind.BOUNCE else None
+        return None
+
+    def _entries(self) -> list[texts.Entry]:
+        return texts.find(self.notice, ours=self._ours(), receivers=[one.lower() for one in self._receivers()])
+
+    def _last_resort(self) -> list[texts.Entry]:
+        """Return the receiver of the returned message, if it is one alone."""
+        receivers = self._receivers()
+        return [texts.Entry(receivers[0], 9, 0)] if len(receivers) == 1 and receivers[0].lower() not in self._ours() else []
+
+    def _of_entries(self, entries: Iterable[texts.Entry]) -> list[Recipient]:
+        found = []
+        for entry in entries:
+            verdict = judge_notice(entry.diagnostic, self.notice, subject=self.envelope.subject, rules=self.rules)
+            found.append(Recipient(entry.address, verdict.failure, verdict.status, verdict.action, verdict.diagnostic))
+        return found
+
+    def _receivers(self) -> list[str]:
+        self.notice  # noqa: B018 (it may hold the returned headers)
+        values = [self.copy[name] for name in ("to", "cc", "apparently-to", "x-rcpt-to") if name in self.copy]
+        return list(dict.fromkeys(one for value in values for one in addresses.find(decode_words(value))))
+
+    def _ours(self) -> set[str]:
+        """Return the addresses of the sender, in small letters: that of the copy, and where the report came to."""
+        sent = [self.copy.get(name, "") for name in ("from", "return-path", "reply-to", "sender", "errors-to")]
+        came = [self.root.headers.get(name, "") for name in ("to", "delivered-to", "x-original-to", "from", "envelope-to")]
+        return {one.lower() for value in (*sent, *came) for one in addresses.find(decode_words(value))}

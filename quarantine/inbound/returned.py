@@ -11,6 +11,7 @@ from . import parts
 from .parts import Part
 
 NOTICE = 20_000  # characters of a notice that are read
+_TEXTS = 4  # parts of a notice that are read
 _FIELDS = 40_000  # octets of returned headers that are read
 
 # A block of headers in a text: a line that begins as one of them, at the beginning of a line.
@@ -33,7 +34,7 @@ _RULE = re.compile(
     r"|below is a copy of the original|body of (?:the )?(?:original )?message|undelivered message follows"
     r"|here is your returned mail|the following is a copy of the|message header follows|original headers follow"
     r"|ursprungliche nachricht|urspr\u00fcngliche nachricht(?:enkopfzeilen)?|message d.origine|mensaje original"
-    r"|messaggio originale|mensagem original|\u539f\u59cb\u90ae\u4ef6|\u539f\u90ae\u4ef6|\u539f\u4fe1|en-t\u00eates de message"
+    r"|messaggio originale|mensagem original|\u539f\u59cb\u90ae\u4ef6\u5185\u5bb9|\u539f\u90ae\u4ef6\u5185\u5bb9|en-t\u00eates de message"
     r"|original message headers|\u30e1\u30c3\u30bb\u30fc\u30b8 ?\u30d8\u30c3\u30c0\u30fc?))"
 )
 # After such a line somebody passes on, or answers, what somebody else wrote.
@@ -62,6 +63,21 @@ def attached(root: Part) -> dict[str, str]:
     return {}
 
 
+def text_of(root: Part) -> str:
+    """Return what a message says in its texts, outside of messages that are attached; HTML only where it is alone."""
+    found: list[str] = []
+    html: list[str] = []
+    for part in root.walk(into_messages=False):
+        if part.parts or len(found) >= _TEXTS:
+            continue
+        if part.kind == "text/html":
+            html.append(part.text())
+        elif part.kind in ("", "text/plain", "text", "plain/text") or "/" not in part.kind:
+            found.append(part.text())
+    text = "\n\n".join(found)
+    return text if text.strip() else "\n\n".join(html[:_TEXTS])
+
+
 def below(text: str) -> Split:
     """Return the notice in a text, and the headers of the message that follows it."""
     text = text[: NOTICE * 2]
@@ -70,11 +86,16 @@ def below(text: str) -> Split:
         block = text[start.start() :].partition("\n\n")[0]
         headers = _headers(block.encode("utf-8", "replace")[:_FIELDS])
         if len(_NAMED & headers.keys()) >= _ENOUGH:
-            end = min(start.start(), rule.start() if rule else start.start())
-            return Split(text[:end], headers)
+            return Split(_until(text[: start.start()], rule), headers)
         if start.start() > NOTICE:
             break
-    return Split(text[: rule.start()] if rule and text[: rule.start()].strip() else text[:NOTICE], {})
+    return Split(_until(text[:NOTICE], rule), {})
+
+
+def _until(text: str, rule: re.Match[str] | None) -> str:
+    """Return what stands before such a line, unless nobody is named there: then it means something else."""
+    before = text[: rule.start()] if rule else text
+    return before if "@" in before else text
 
 
 def _headers(data: bytes) -> dict[str, str]:

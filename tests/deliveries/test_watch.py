@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 from django.utils import timezone, translation
 
-from deliveries import inbound, sending, watch
+from deliveries import sending, watch
 from deliveries.models import AnalysisRun, Delivery, DeliveryLog, Lease, LogStatus, State
 from deliveries.transports import Outcome
 from deliveries.transports.base import Blame
 from quarantine.models import QuarantinedAddress
+from tests.deliveries.reporting import arf, come, dsn, proof_of
 from tests.deliveries.test_domains import Answers, to
 
 pytestmark = pytest.mark.django_db
@@ -74,7 +75,7 @@ def test_complaints_pause_it_too_and_are_counted_on_the_run() -> None:
     send(delivery, Answers())
     Delivery.objects.update(state=State.SENDING)
     row = DeliveryLog.objects.earliest("pk")
-    inbound.note_complaint(row)
+    come(arf(row.address, proof=proof_of(row)))
     delivery.refresh_from_db()
     assert delivery.state == State.PAUSED
     assert "1 of 6 people reported the message as spam" in delivery.problem
@@ -85,7 +86,8 @@ def test_complaints_pause_it_too_and_are_counted_on_the_run() -> None:
 
 def test_a_late_bounce_is_counted_and_pauses_nothing() -> None:
     delivery = send(to(*people(6, "fast.org")), Answers())
-    inbound.note_bounce(DeliveryLog.objects.earliest("pk"))
+    row = DeliveryLog.objects.earliest("pk")
+    come(dsn(row.address, proof=proof_of(row)))
     assert AnalysisRun.objects.get().bounces == 1
     assert send(delivery, Answers()).state == State.FINISHED
 

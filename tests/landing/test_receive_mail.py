@@ -23,12 +23,14 @@ from hypothesis import strategies as st
 
 from deliveries import analysis, composing
 from deliveries.models import DeliveryLog
+from deliveries.reported import Outcome
 from landing import mailbox
-from landing.mailbox import Kind, Receipt
+from landing.mailbox import Receipt
 from profiles.models import Act, Confirmation, ConsentEvent, ErasedOptOut, OutboxMessage, Profile, Source, Subscription
 from profiles.tokens import OptOutLink, Purpose, seal
 from quarantine.inbound import mail, opt_outs
 from quarantine.inbound.opt_outs import Token
+from quarantine.models import Report, ReportKind, Triage
 from tests.factories import DeliveryFactory, ProfileFactory, ServiceFactory
 
 from .visitors import consents, link, mails
@@ -36,6 +38,7 @@ from .visitors import consents, link, mails
 pytestmark = pytest.mark.django_db
 
 # A token with every kind of character in it.
+UNSUBSCRIBE = ReportKind.UNSUBSCRIBE
 LINK, TOKEN = next(
     (to, token)
     for to in (OptOutLink(channel=1, digest=b"d" * 16, log=n, delivery=3, service=2) for n in range(1_000))
@@ -113,7 +116,8 @@ def understood(raw: bytes) -> opt_outs.Found:
 
 
 def receive(raw: bytes) -> Receipt:
-    return mailbox.receive(raw, at=timezone.now())
+    (receipt,) = mailbox.receive([raw], at=timezone.now())
+    return receipt
 
 
 def unsubscribing(to: OptOutLink) -> bytes:
@@ -129,22 +133,26 @@ def test_the_token_is_found_in_every_shape_of_message(shape: str) -> None:
 @pytest.mark.parametrize("case", SILENT)
 def test_what_holds_no_token_of_its_own_is_another_kind_of_message(case: str) -> None:
     before = consents()
-    assert receive(SILENT[case]) == Receipt(Kind.OTHER, Token.ABSENT)
+    receipt = receive(SILENT[case])
+    assert (receipt.kind == UNSUBSCRIBE, receipt.token, receipt.profiles) == (False, Token.ABSENT, 0)
     assert consents() == before
 
 
 @pytest.mark.parametrize("purpose", [purpose for purpose in Purpose if purpose != Purpose.ONE_CLICK])
 def test_a_token_of_another_purpose_changes_nothing(purpose: Purpose) -> None:
     token = seal(purpose, LINK.pack())
-    assert receive(f"Subject: {token}\r\n\r\n{token}".encode()) == Receipt(Kind.UNSUBSCRIBE, Token.INVALID)
+    raw = f"Subject: {token}\r\n\r\n{token}".encode()
+    assert receive(raw) == Receipt(UNSUBSCRIBE, Token.INVALID, Outcome.WAITING)
+    assert receive(raw).outcome == Outcome.REPEATED
     assert not ConsentEvent.objects.exists()
+    assert Report.objects.get().triage == Triage.FORGED, "somebody wants to leave: a person can see who"
 
 
 def test_it_unsubscribes_as_the_button_does_and_the_ledger_says_so() -> None:
     delivery = DeliveryFactory(label="Spring")
     profile = ProfileFactory(email="a@example.org", services=[delivery.service])
     receipt = receive(unsubscribing(link("A@example.org".lower(), delivery.service, delivery=delivery.pk)))
-    assert receipt == Receipt(Kind.UNSUBSCRIBE, Token.VALID, profiles=1)
+    assert receipt == Receipt(UNSUBSCRIBE, Token.VALID, Outcome.LEFT, profiles=1)
     event = ConsentEvent.objects.get(act=Act.UNSUBSCRIBE)
     assert (event.profile_id, event.source, event.language) == (profile.pk, Source.MAILTO, "fr")
     assert (event.delivery_id, event.delivery_name) == (delivery.pk, "Spring")
@@ -165,7 +173,7 @@ def test_the_same_message_twice_changes_nothing_more() -> None:
     raw = unsubscribing(link("a@example.org", service))
     assert receive(raw).profiles == 1
     before, events = consents(), ConsentEvent.objects.count()
-    assert receive(raw) == Receipt(Kind.UNSUBSCRIBE, Token.VALID, profiles=0)
+    assert receive(raw) == Receipt(UNSUBSCRIBE, Token.VALID, Outcome.LEFT, profiles=0)
     assert (consents(), ConsentEvent.objects.count()) == (before, events)
     assert len(mails("unsubscribed")) == 1
     assert mails("unsubscribed")[0].language == "fr"
@@ -195,7 +203,7 @@ def test_what_a_mail_program_makes_of_the_header_of_a_sent_message_opts_out(sett
     message["Subject"] = parse_qs(mailto.query)["subject"][0]
     message.set_content("Sent by the unsubscribe button.")
     assert message["To"] == "leave+me@jardins.example"
-    assert receive(message.as_bytes()) == Receipt(Kind.UNSUBSCRIBE, Token.VALID, profiles=1)
+    assert receive(message.as_bytes()) == Receipt(UNSUBSCRIBE, Token.VALID, Outcome.LEFT, profiles=1)
     assert not Subscription.objects.exists()
 
 
@@ -256,13 +264,13 @@ def test_the_command_prints_a_line_per_message_and_nothing_personal(person: Prof
     (tmp_path / "3").write_bytes(unsubscribing(to).replace(b"\r\n\r\n", b"x\r\n\r\n", 1).replace(b"A", b"B"))
     names = [str(tmp_path / name) for name in "123"]
     assert run(*names, "--dry-run")[0] == {
-        "file": names[0], "kind": "unsubscribe", "token": "valid", "profiles": 0, "dry_run": True,
+        "file": names[0], "kind": "unsubscribe", "recipients": [], "token": "valid",
     }  # fmt: skip
     person.refresh_from_db()
     assert not person.blacklisted_email
     lines = run(*names)
-    assert [(line["kind"], line["token"], line["profiles"]) for line in lines] == [
-        ("unsubscribe", "valid", 1), ("other", "absent", 0), ("unsubscribe", "invalid", 0),
+    assert [(line["kind"], line["token"], line["outcome"]) for line in lines] == [
+        ("unsubscribe", "valid", "left"), ("other", "absent", "nothing"), ("unsubscribe", "invalid", "waiting"),
     ]  # fmt: skip
     person.refresh_from_db()
     assert person.blacklisted_email
@@ -301,21 +309,24 @@ def test_a_database_that_cannot_be_written_asks_the_mail_server_to_try_again(per
             cursor.execute(on)
     assert refused.value.returncode == 75
     assert "example.org" not in told.getvalue()
-    assert run(str(tmp_path / "1"))[0]["profiles"] == 1
+    assert run(str(tmp_path / "1"))[0]["outcome"] == "left"
 
 
-def piped(data: bytes, **environment: str) -> subprocess.CompletedProcess[bytes]:
+def piped(data: bytes, *options: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
     """Run the command as a mail server does: a process of its own, the message on its input."""
+    command = [sys.executable, "manage.py", "receive_mail", "-", *options]
     return subprocess.run(
-        [sys.executable, "manage.py", "receive_mail", "-"], input=data, capture_output=True, cwd=conf.BASE_DIR,
+        command, input=data, capture_output=True, cwd=conf.BASE_DIR,
         env={**os.environ, "DJANGO_SETTINGS_MODULE": "campaign.settings", **environment}, timeout=120, check=False,
     )  # fmt: skip
 
 
-def test_a_mail_server_gets_0_for_any_message_and_75_without_a_database(tmp_path: Path) -> None:
+def test_without_a_database_a_mail_server_keeps_the_message_and_a_dry_run_still_reads_it(tmp_path: Path) -> None:
     missing = f"sqlite:///{tmp_path}/nowhere/none.sqlite3"
-    huge = piped(b"Subject: Hello\r\n\r\n" + b"x\r\n" * 2_000_000, DATABASE_URL=missing, DATA_DIR=str(tmp_path))
-    assert (huge.returncode, huge.stderr) == (0, b"")
-    refused = piped(unsubscribing(LINK), DATABASE_URL=missing, DATA_DIR=str(tmp_path))
-    assert refused.returncode == 75
-    assert b"Traceback" not in refused.stderr
+    huge = b"Subject: Hello\r\n\r\n" + b"x\r\n" * 2_000_000
+    read = piped(huge, "--dry-run", DATABASE_URL=missing, DATA_DIR=str(tmp_path))
+    assert (read.returncode, read.stderr) == (0, b"")
+    for raw in (unsubscribing(LINK), huge):
+        refused = piped(raw, DATABASE_URL=missing, DATA_DIR=str(tmp_path))
+        assert refused.returncode == 75
+        assert b"Traceback" not in refused.stderr

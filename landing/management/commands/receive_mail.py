@@ -1,82 +1,116 @@
-"""Receive the mail of UNSUBSCRIBE_MAILBOX: docs/inbound-mail.md says how to connect a mail server."""
+"""Receive mail: unsubscribe messages, bounces and complaints; docs/inbound-mail.md says how to connect a server."""
 
 import json
-import sys
+import os
 from argparse import ArgumentParser
-from dataclasses import asdict
-from pathlib import Path
-from typing import IO, Any
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error
 from django.utils import timezone
 
-from landing import mailbox
-from quarantine.inbound.mail import LIMIT
-from quarantine.inbound.opt_outs import Token
+from deliveries.reported import Outcome, as_json
+from landing import mail_files, mailbox
+from landing.mail_files import Message, Unread
+from landing.mailbox import Receipt
 
 # What mail servers understand (sysexits.h): keep the message and try again later.
 EX_TEMPFAIL, EX_NOINPUT = 75, 66
 WORDS = {
-    Token.VALID: "opted out",
-    Token.ABSENT: "no token of an unsubscribe message: nothing is changed",
-    Token.INVALID: "its token does not open: nothing is changed",
+    Outcome.LEFT: "opted out",
+    Outcome.APPLIED: "acted on",
+    Outcome.WAITING: "not proven: waits for a decision",
+    Outcome.REPEATED: "known already: nothing is changed",
+    Outcome.TEST: "about a test message: nothing is changed",
+    Outcome.NOTHING: "nothing follows from it",
+    Outcome.BROKEN: "could not be dealt with: kept aside",
 }
 
 
 class Command(BaseCommand):
     help = (
-        "Receive mail messages and opt out those who ask for it. The exit code is 0 for every message that was read, "
-        "also one that says nothing, and 75 (try again later) when the database cannot be written."
+        "Receive mail messages: opt out those who ask for it, and act on bounces and complaints. The exit code is 0 "
+        "for every message that was read, also one that says nothing; 66 when a file could not be read, and 75 (try "
+        "again later) when the database cannot be written."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("files", nargs="+", metavar="FILE", help="A file that holds one message; - is the input.")
+        parser.add_argument(
+            "paths", nargs="+", metavar="PATH",
+            help="A message, an mbox file, a Maildir, or a folder of any of them; - is the standard input.",
+        )  # fmt: skip
         parser.add_argument("--dry-run", action="store_true", help="Say what would be done. Nothing is changed.")
         parser.add_argument("--json", action="store_true", help="Print one JSON object per message.")
 
-    def handle(self, *args: Any, files: list[str], dry_run: bool, **options: Any) -> None:
-        unread, undone = 0, 0
-        for name in files:
-            try:
-                raw = _read(name)
-            except OSError as error:
-                self.stderr.write(f"{name}: {error.strerror}")
-                unread += 1
-                continue
-            try:
-                receipt = mailbox.receive(raw, at=timezone.now(), dry_run=dry_run)
-            except Error as error:
-                # Its kind only: the words of a database may hold an address.
-                self.stderr.write(f"{name}: {type(error).__name__}")
-                undone += 1
-                continue
-            self._tell(name, receipt, dry_run=dry_run, as_json=options["json"])
-        if undone:
-            raise CommandError("The database did not take it. Try again later.", returncode=EX_TEMPFAIL)
-        if unread:
+    def handle(self, *args: Any, paths: list[str], dry_run: bool, **options: Any) -> None:
+        self.dry_run, self.as_json = dry_run, options["json"]
+        self.unread, told = 0, Counter[Outcome]()
+        try:
+            for batch in self._batches(paths):
+                for name, receipt in self._received(batch):
+                    told[receipt.outcome] += 1
+                    self._tell(name, receipt)
+        except Error as error:
+            # Its kind only: the words of a database may hold an address.
+            self.stderr.write(type(error).__name__)
+            raise CommandError("The database did not take it. Try again later.", returncode=EX_TEMPFAIL) from None
+        if not self.as_json and told.total() > 1:
+            self._sum_up(told)
+        if self.unread:
             raise CommandError("Not every file could be read.", returncode=EX_NOINPUT)
 
-    def _tell(self, name: str, receipt: mailbox.Receipt, *, dry_run: bool, as_json: bool) -> None:
-        if as_json:
-            self.stdout.write(json.dumps({"file": name, **asdict(receipt), "dry_run": dry_run}))
-            return
-        words = WORDS[receipt.token]
-        if receipt.token == Token.VALID:
-            words = f"would be {words}" if dry_run else f"{words} (profiles changed: {receipt.profiles})"
-        self.stdout.write(f"{name}: {words}")
+    def _batches(self, paths: list[str]) -> Iterator[list[Message]]:
+        """Yield the messages in batches; in a dry run each by itself, so that its line is printed when it is read."""
+        most = 1 if self.dry_run else mailbox.BATCH
+        batch: list[Message] = []
+        octets = 0
+        for path in paths:
+            for found in mail_files.read(path):
+                if isinstance(found, Unread):
+                    self.stderr.write(f"{_printable(found.name)}: {found.why}")
+                    self.unread += 1
+                    continue
+                batch.append(found)
+                octets += len(found.raw)
+                if len(batch) >= most or octets >= mailbox.BATCH_OCTETS:
+                    yield batch
+                    batch, octets = [], 0
+        if batch:
+            yield batch
+
+    def _received(self, batch: list[Message]) -> Iterator[tuple[str, Receipt]]:
+        messages = [message.raw for message in batch]
+        receipts = (
+            [mailbox.look(raw) for raw in messages] if self.dry_run else mailbox.receive(messages, at=timezone.now())
+        )
+        for message, receipt in zip(batch, receipts, strict=True):
+            if receipt.error:
+                self.stderr.write(f"{_printable(message.name)}: {WORDS[Outcome.BROKEN]} ({receipt.error})")
+            yield message.name, receipt
+
+    def _tell(self, name: str, receipt: Receipt) -> None:
+        if self.as_json:
+            line: dict[str, Any] = {
+                "file": name, "kind": receipt.kind.value, "recipients": [as_json(who) for who in receipt.recipients],
+                "token": receipt.token.value,
+            }  # fmt: skip
+            if not self.dry_run:
+                line["outcome"] = receipt.outcome.value
+            self.stdout.write(json.dumps(line))
+        elif not receipt.error:
+            words = f"would be {WORDS[receipt.outcome]}" if self.dry_run else WORDS[receipt.outcome]
+            self.stdout.write(f"{_printable(name)}: {receipt.kind.value}: {words}")
+        self.stdout.flush()
+
+    def _sum_up(self, told: Counter[Outcome]) -> None:
+        self.stdout.write(f"{told.total():,} messages")
+        for outcome, words in WORDS.items():
+            if told[outcome]:
+                self.stdout.write(f"  {told[outcome]:>9,}  {words}")
 
 
-def _read(name: str) -> bytes:
-    if name != "-":
-        with Path(name).open("rb") as file:
-            return file.read(LIMIT)
-    raw = sys.stdin.buffer.read(LIMIT)
-    _drain(sys.stdin.buffer)
-    return raw
-
-
-def _drain(pipe: IO[bytes]) -> None:
-    """Take the rest of the input: some mail servers call it a failure when nobody reads what they write."""
-    while pipe.read(65_536):
-        pass
+def _printable(name: str) -> str:
+    """Return a name of a file that a terminal can show, whatever its bytes are."""
+    return os.fsencode(name).decode("utf-8", "replace")

@@ -1,0 +1,182 @@
+"""Find whom a notice is about, in the formats of mail systems that write for people (`notices`), and why.
+
+An address may stand in several places of a notice. Those where formats put the failed one come first; those where it
+may be anybody's (the sender, a postmaster to ask) are looked at last, or not at all.
+"""
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+
+from ..phrases import fold
+from . import addresses
+from .notices import ANSWER, COMMAND, LABELLED, LIST, OPENINGS, OVER, PLAIN, REASONS
+
+_LINES, _LONGEST = 400, 500  # lines of a notice that are read, and characters of one
+_BEGINNING = 1_500  # characters in which a notice says what it is
+_FOLLOWING = 14  # lines after an address that may say what was wrong
+_SURE = 2  # the rank up to which the format itself says that an address is meant
+MOST = 100  # addresses of a notice
+
+_BEFORE = re.compile(r"^[\s<>\"'*=•·\-–(\[|:»„“]*$")
+_AFTER = re.compile(r"^[\s<>\"':;,.)\]|»”“\-]*$")
+_NOBODY = re.compile(
+    r"(?:mailer-?daemon|post-?master|abuse|no-?reply|do-?not-?reply|hostmaster|mail-?daemon|mdaemon|help-?desk|support"
+    r"|technik|webmaster|mailmaster|bounces?|spam|unblock|removeme|delist)(?:[+._-].*)?@|@(?:example|domain)$"
+)
+_GENERATED = re.compile(r"(?:generated|expanded) from:? ?<?([^\s<>()]{1,64}@[^\s<>()]{1,255})")
+
+
+@dataclass(slots=True)
+class Entry:
+    """An address that a notice names, how surely (0: the format says so), and what is said beside it."""
+
+    address: str
+    rank: int
+    line: int
+    words: list[str] = field(default_factory=list)
+
+    @property
+    def diagnostic(self) -> str:
+        return " ".join(self.words)
+
+
+def opens(notice: str, *, at_once: bool = False) -> bool:
+    """Say whether a text begins as the notice of a mail system does; `at_once`: in its first paragraph."""
+    beginning = notice[:_BEGINNING]
+    if at_once:
+        beginning = beginning.strip().partition("\n\n")[0]
+    folded = fold(beginning)
+    return any(phrase in folded for phrase in OPENINGS)
+
+
+def complains(notice: str) -> bool:
+    """Say whether a text holds what mail systems say of an address."""
+    folded = fold(notice[:_BEGINNING])
+    return any(phrase in folded for phrase in REASONS)
+
+
+def find(notice: str, *, ours: Collection[str], receivers: Collection[str]) -> list[Entry]:
+    """Return whom a notice is about.
+
+    `ours` are addresses of the sender in small letters: they are named in passing. `receivers` are those that the
+    returned message was to.
+    """
+    lines = [line[:_LONGEST] for line in notice.split("\n")[:_LINES]]
+    found = [entry for entry in _entries(lines) if entry.rank <= _SURE or not _NOBODY.match(entry.address.lower())]
+    strangers = [entry for entry in found if entry.address.lower() not in ours]
+    chosen = _best(strangers, receivers) or _best([entry for entry in found if entry.rank <= _SURE], receivers)
+    for entry in chosen:
+        entry.words += _said_below(lines, entry, {other.line for other in found if other.rank <= _SURE})
+        if not ANSWER.search(entry.diagnostic):
+            entry.words += _said_elsewhere(lines, entry.address)
+    return list({entry.address.lower(): entry for entry in reversed(chosen)}.values())[::-1][:MOST]
+
+
+def _best(entries: list[Entry], receivers: Collection[str]) -> list[Entry]:
+    """Return the entries of the surest place; among uncertain ones, those that the message was sent to."""
+    if not entries:
+        return []
+    best = max(min(entry.rank for entry in entries), _SURE)
+    chosen = [entry for entry in entries if entry.rank <= best]
+    if best > _SURE and len({entry.address.lower() for entry in chosen}) > 1:
+        known = [entry for entry in entries if entry.rank >= best and entry.address.lower() in receivers]
+        if known:
+            return known
+        return chosen if best == 3 else chosen[:1] if best < 6 else []
+    return chosen
+
+
+def _entries(lines: list[str]) -> Iterator[Entry]:
+    """Yield every address with the rank of its place."""
+    listing, indent, since = False, -1, 0
+    for number, line in enumerate(lines):
+        if "@" not in line:
+            folded = fold(line)
+            if listing and OVER.search(folded):
+                listing = False
+            elif folded and LIST.search(folded):
+                listing, indent, since = True, -1, number
+            continue
+        places = list(_places(line))
+        if not places:
+            continue
+        start, end, address = places[0]
+        before, after = line[:start], line[end:]
+        width = len(line) - len(line.lstrip())
+        same = all(other.lower() == address.lower() for _s, _e, other in places)
+        rank = _rank(before, after, alone=same and _is_alone(line, places))
+        if listing and rank in (2, 3, 4) and (indent < 0 or width <= indent) and number - since < 60:
+            indent, rank = (width if indent < 0 else indent), 1
+        generated = _GENERATED.search(line)
+        if generated and (origin := addresses.tidy(generated[1])):
+            address, rank = origin, min(rank, 1)
+        folded = fold(before)
+        words = [before.strip(), after.strip()] if rank in (0, 5) else [after.strip(" \t<>\"':;,")]
+        yield Entry(address, rank, number, [word for word in words if word])
+        for start, _end, other in places[1:]:
+            if rank >= 3 or rank == 1 and "," in line:
+                yield Entry(other, rank if "," in line else max(rank, _rank(line[:start], "", alone=False)), number)
+        if LIST.search(folded):
+            listing, indent, since = True, -1, number
+
+
+def _rank(before: str, after: str, *, alone: bool) -> int:
+    """Return how surely an address with this before and after it on its line is meant; 0 is surest."""
+    if COMMAND.search(before):
+        return 4
+    folded = fold(before)
+    if alone:
+        return 3
+    if PLAIN.search(folded):
+        return 0
+    if _BEFORE.match(before):
+        return 2 if after.startswith((":", ">:", '":', "'>:", ")")) or _is_answer(after) else 4
+    if re.search(r"[45]\d\d[ -]|<<<", before):
+        return 4
+    return 5 if LABELLED.search(folded) else 6
+
+
+def _is_answer(after: str) -> bool:
+    return after.lstrip('>"\'').startswith(("...", " ...", "  (", " (reason", ">:", " [", ": ")) is True
+
+
+def _is_alone(line: str, places: list[tuple[int, int, str]]) -> bool:
+    """Say whether a line holds an address, perhaps twice or with a name, and nothing else."""
+    before, after = line[: places[0][0]], line[places[-1][1] :]
+    if not _AFTER.match(after):
+        return False
+    if _BEFORE.match(before):
+        return True
+    name = before.rstrip()
+    return name.endswith(("<", "(", "[")) and len(name) < 60 and not re.search(r"[:@=]|\bto\b|\d{3}", name)
+
+
+def _places(line: str) -> Iterator[tuple[int, int, str]]:
+    for match in addresses.ADDRESS.finditer(line):
+        if address := addresses.tidy(match[0]):
+            yield match.start(), match.end(), address
+
+
+def _said_below(lines: list[str], entry: Entry, others: set[int]) -> list[str]:
+    """Return what follows an address, up to the next one or the end of its paragraph."""
+    said: list[str] = []
+    blank = False
+    for number in range(entry.line + 1, min(entry.line + 1 + _FOLLOWING, len(lines))):
+        line = lines[number].strip()
+        if number in others or re.match(r"[-=_*]{4,}", line):
+            break
+        if not line:
+            if said or blank:
+                break
+            blank = True
+            continue
+        said.append(line)
+    return said
+
+
+def _said_elsewhere(lines: list[str], address: str) -> list[str]:
+    """Return the answer of a transcript that names an address, else the first answer there is."""
+    answers = [line.strip() for line in lines if ANSWER.search(line.lower())]
+    name = address.lower()
+    return [line for line in answers if name in line.lower()][:3] or answers[:2]
