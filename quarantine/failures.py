@@ -1,7 +1,7 @@
 """What an SMTP answer means: how much it says about the address, and whose fault it is.
 
     classify(550, "5.1.1 No such user")    what the receiving side said
-    own_rules()                            the rules of this platform, which come before the built-in ones (`answer_rules`)
+    own_rules()                            the rules of this platform, which come first (`answer_rules`)
 
 One ordered table (`answers`): the first row that fits decides. *Hard* means that the mailbox or its domain does not
 exist or takes no more mail. A refusal for what the sender is or says (spam, policy, content, size, rate) is not the

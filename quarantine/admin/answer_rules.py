@@ -43,9 +43,7 @@ class AnswerRuleForm(forms.ModelForm):
         self.met = known_that_fit(pattern)
         meanings = {classify(0, answer): answer for answer in self.met}
         if len(meanings) > MOST_MEANINGS:
-            told = _(
-                "This fits well-known answers that mean different things: “%(one)s”, “%(other)s”… Write more words."
-            )
+            told = _("It fits well-known answers that mean different things: “%(one)s”, “%(other)s”. Write more words.")
             one, other, *_rest = meanings.values()
             raise forms.ValidationError(told % {"one": one, "other": other})
         return pattern
@@ -57,9 +55,7 @@ class AnswerRuleForm(forms.ModelForm):
             told = _("The rule does not fit this answer. Compare the two, and put a star where they differ.")
             self.add_error("sample", told)
         if found.get("effect") == Effect.HARD and found.get("whose") not in (None, Whose.ADDRESS):
-            told = _(
-                "What is not the fault of the address cannot leave it out. Choose “Nothing”, or whose fault it is."
-            )
+            told = _("Only what is the fault of the address can leave it out. Choose “Nothing”, or whose fault it is.")
             self.add_error("effect", told)
         return found
 

@@ -150,7 +150,7 @@ def test_a_sample_that_the_rule_does_not_fit_is_told() -> None:
 
 def test_what_is_not_the_fault_of_the_address_cannot_leave_it_out() -> None:
     page = of_role("administrator").post(ADD, fields("has left the company", whose="sender"))
-    assert "cannot leave it out" in page.content.decode()
+    assert "Only what is the fault of the address can leave it out" in page.content.decode()
     assert not AnswerRule.objects.exists()
 
 
