@@ -196,7 +196,7 @@ class ReportAdmin(BaseAdmin):
 
 def source_words(source: str) -> str:
     """Say where a report came from; the name of a mail provider stands for itself."""
-    known = {"file": _("receive_mail"), "mail": _("Mail server"), "imap": _("Mailbox")}
+    known = {"mail": _("Mail server"), "imap": _("Mailbox")}
     return known.get(source, source) or "—"
 
 
