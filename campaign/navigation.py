@@ -79,7 +79,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             if label in registered and registered[label].has_view_permission(request)
         ]
         if title == LEFT_OUT and request.user.has_perm("quarantine.view_report"):
-            link = reverse("admin:deliveries_what_it_says")
+            link = reverse("admin:what_it_says")
             items.append({"title": _("What does this report say?"), "icon": "troubleshoot", "link": link})
         if title == PEOPLE and request.user.has_perm("profiles.view_profile"):
             items.append({"title": _("Why did they (not) get it?"), "icon": "help", "link": reverse("admin:why")})

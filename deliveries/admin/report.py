@@ -25,7 +25,6 @@ from quarantine.admin.entries import holders
 from quarantine.models import Report, ReportState, Triage
 
 from .raw_text import shown as shown_raw
-from .what_it_says import WhatItSays
 
 LIST = "admin:quarantine_report_changelist"
 TONES = {
@@ -129,7 +128,6 @@ class ReportAdmin(BaseAdmin):
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
         return [
-            path("what-does-it-say/", view(WhatItSays(self)), name="deliveries_what_it_says"),
             path("<int:pk>/accept/", view(require_POST(self.accept_view)), name="deliveries_report_accept"),
             path("<int:pk>/dismiss/", view(require_POST(self.dismiss_view)), name="deliveries_report_dismiss"),
             *super().get_urls(),

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_post_parameters
@@ -47,32 +47,26 @@ class Line:
     address: str
     said: str
     status: str
-    action: str
     answer: str
     failed: bool
     rule: AnswerRule | None
 
 
-class WhatItSays:
-    """GET shows the empty page; POST shows it again, with what was understood."""
-
-    def __init__(self, model_admin: Any) -> None:
-        self.model_admin = model_admin
-
-    @method_decorator(sensitive_post_parameters())
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not self.model_admin.has_view_permission(request):
-            raise PermissionDenied
-        form = PastedForm(request.POST if request.method == "POST" else None)
-        context = {
-            **self.model_admin.admin_site.each_context(request),
-            "title": _("What does this report say?"),
-            "form": form,
-            "may_make_rules": request.user.has_perm("quarantine.add_answerrule"),
-        }
-        if form.is_bound and form.is_valid():
-            context |= understood(form.cleaned_data["text"])
-        return TemplateResponse(request, "admin/deliveries/what_it_says.html", context)
+@sensitive_post_parameters()
+def page(request: HttpRequest) -> HttpResponse:
+    """Show the empty page; a POST shows it again, with what was understood."""
+    if not request.user.has_perm("quarantine.view_report"):
+        raise PermissionDenied
+    form = PastedForm(request.POST if request.method == "POST" else None)
+    context = {
+        **admin.site.each_context(request),
+        "title": _("What does this report say?"),
+        "form": form,
+        "may_make_rules": request.user.has_perm("quarantine.add_answerrule"),
+    }
+    if form.is_bound and form.is_valid():
+        context |= understood(form.cleaned_data["text"])
+    return TemplateResponse(request, "admin/deliveries/what_it_says.html", context)
 
 
 def understood(text: str) -> dict[str, Any]:
@@ -126,7 +120,6 @@ def _lines(recipients: Sequence[Recipient], kind: str, rules: Sequence[Rule]) ->
             address=one.address,
             said=_said(one.failure, kind),
             status=one.status or "",
-            action=one.action,
             answer=one.diagnostic,
             failed=one.failure is not None,
             rule=known.get(number),

@@ -84,7 +84,7 @@ class AnswerRuleAdmin(BaseAdmin):
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         if PREFILL not in request.POST:
-            return super().get_changeform_initial_data(request)
+            return {"effect": Effect.IGNORED, **super().get_changeform_initial_data(request)}
         answer = " ".join(request.POST.get("answer", "")[:2_000].split())
         failure = classify(0, answer)
         return {

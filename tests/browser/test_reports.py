@@ -10,11 +10,11 @@ from quarantine.models import AnswerRule, QuarantinedAddress, Report, ReportKind
 from tests.browser.test_why import barriers, logged_in
 from tests.browser.visiting import DESKTOP, OVERFLOW, PHONE
 from tests.deliveries.reporting import dsn
-from tests.deliveries.test_report_admin import HARD, IGNORED, SOFT, about, waiting
+from tests.deliveries.test_report_admin import IGNORED, SOFT, about, waiting
 from tests.factories import ProfileFactory
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-TRY, ADD = reverse("admin:deliveries_what_it_says"), reverse("admin:quarantine_answerrule_add")
+TRY, ADD = reverse("admin:what_it_says"), reverse("admin:quarantine_answerrule_add")
 REPORT = dsn("bob@example.org", "full@example.org", says=("5.2.2", "552 5.2.2 <{address}>: mailbox full, try in May"))
 
 

@@ -17,7 +17,7 @@ from .reporting import SPAM, arf, away, dsn, proof_of
 from .test_sending import ready
 
 pytestmark = pytest.mark.django_db
-PAGE = reverse("admin:deliveries_what_it_says")
+PAGE = reverse("admin:what_it_says")
 BUTTON = "Make a rule from this answer"
 
 
