@@ -9,8 +9,9 @@ ENV DATA_DIR=/data STATIC_ROOT=/app/static
 
 WORKDIR /app
 # The packages first: their layer is made again only when the lock changes.
-COPY requirements/run.txt requirements/captcha.txt requirements/dkim.txt requirements/
-RUN pip install --require-hashes -r requirements/run.txt -r requirements/captcha.txt -r requirements/dkim.txt
+COPY requirements/run.txt requirements/captcha.txt requirements/dkim.txt requirements/esp.txt requirements/
+RUN pip install --require-hashes -r requirements/run.txt -r requirements/captcha.txt -r requirements/dkim.txt \
+    -r requirements/esp.txt
 COPY . .
 # Nothing is compiled at run time, where the image may be read-only. Settings of one machine do for collecting files.
 RUN python -m compileall -q . && DATA_DIR=/tmp/build python manage.py collectstatic --noinput && rm -rf /tmp/build

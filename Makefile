@@ -50,6 +50,7 @@ lock: .venv-dev/stamp  ## compile requirements/*.txt from pyproject.toml
 	@$(call compile,dev,pyproject.toml --group dev)
 	@$(call compile,captcha,--group captcha --constraint requirements/dev.txt)
 	@$(call compile,dkim,--group dkim --constraint requirements/dev.txt)
+	@$(call compile,esp,--group esp --constraint requirements/dev.txt)
 	@$(call compile,browser,--group browser --constraint requirements/dev.txt)
 
 # No index address and no local path in a lock, so that it serves everybody.

@@ -91,6 +91,33 @@ def check_captcha(**_: Any) -> list[CheckMessage]:
 
 
 @register()
+def check_esp(**_: Any) -> list[CheckMessage]:
+    """Refuse webhooks of mail providers that could take no event."""
+    from landing.hooks import PASSWORD, PROVIDERS  # needs the models
+
+    if settings.ESP and find_spec("anymail") is None:
+        hint = "Install it: pip install --require-hashes -r requirements/esp.txt"
+        return [Error("ESP is set, and the package of its webhooks is missing.", hint=hint, id="campaign.E026")]
+    errors: list[CheckMessage] = []
+    if unknown := sorted(set(settings.ESP) - set(PROVIDERS)):
+        hint = f"Write some of {', '.join(sorted(PROVIDERS))}."
+        errors.append(
+            Error(f"ESP names what is no mail provider: {', '.join(unknown)}.", hint=hint, id="campaign.E022")
+        )
+    wanted = {PROVIDERS[name].secret for name in settings.ESP if name in PROVIDERS}
+    if missing := sorted(name for name in wanted if not settings.ANYMAIL.get(name)):
+        told = f"ESP needs {', '.join(f'ANYMAIL_{name}' for name in missing)}: events that nobody signs are not taken."
+        errors.append(Error(told, id="campaign.E023"))
+    name, colon, password = settings.ANYMAIL.get(PASSWORD, "").partition(":")
+    if PASSWORD in wanted - set(missing) and not (name and colon and len(password) >= 16):
+        told = "ANYMAIL_WEBHOOK_SECRET must be a name, a colon and a password of 16 characters or more."
+        errors.append(Error(told, id="campaign.E024"))
+    if "amazon_ses" in settings.ESP and not settings.ESP_SNS_TOPICS:
+        errors.append(Error("ESP_SNS_TOPICS must name the topics (ARN) of amazon_ses.", id="campaign.E025"))
+    return errors
+
+
+@register()
 def check_links(**_: Any) -> list[CheckMessage]:
     """Refuse a ring of link keys that would fail when the first link is made or opened."""
     errors: list[CheckMessage] = list(_ring_errors())

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 PEOPLE = gettext_lazy("People")
+LEFT_OUT = gettext_lazy("Addresses left out")
 # Group → (model, icon, title). A title of None is the plural name of the model.
 GROUPS: tuple[tuple[Promise, tuple[tuple[str, str, Promise | None], ...]], ...] = (
     (
@@ -45,10 +46,12 @@ GROUPS: tuple[tuple[Promise, tuple[tuple[str, str, Promise | None], ...]], ...] 
         ),
     ),
     (
-        gettext_lazy("Addresses left out"),
+        LEFT_OUT,
         (
             ("quarantine.QuarantinedAddress", "block", None),
             ("quarantine.BlockedDomain", "domain_disabled", None),
+            ("quarantine.Report", "mark_email_unread", gettext_lazy("Reports waiting")),
+            ("quarantine.AnswerRule", "rule_settings", None),
             ("deliveries.MailDomain", "speed", None),
         ),
     ),
@@ -75,6 +78,9 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             for label, icon, name in models
             if label in registered and registered[label].has_view_permission(request)
         ]
+        if title == LEFT_OUT and request.user.has_perm("quarantine.view_report"):
+            link = reverse("admin:what_it_says")
+            items.append({"title": _("What does this report say?"), "icon": "troubleshoot", "link": link})
         if title == PEOPLE and request.user.has_perm("profiles.view_profile"):
             items.append({"title": _("Why did they (not) get it?"), "icon": "help", "link": reverse("admin:why")})
         if items:

@@ -162,6 +162,7 @@ CELERY_BEAT_SCHEDULE = {
     "outages": {"task": "quarantine.tasks.resume_outages", "schedule": _RING, "options": _STALE},
     "watch-bursts": {"task": "landing.tasks.watch_bursts", "schedule": schedule(timedelta(minutes=1))},
     "fetch-mail": {"task": "landing.tasks.fetch_mail", "schedule": _FETCH, "options": {"expires": FETCH_SECONDS}},
+    "purge-reports": {"task": "deliveries.tasks.purge_reports", "schedule": schedule(timedelta(hours=1))},
     "purge-runs": {"task": "deliveries.tasks.purge_runs", "schedule": schedule(timedelta(minutes=10))},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
@@ -183,6 +184,18 @@ UNSUBSCRIBE_MAILBOX = env.str("UNSUBSCRIBE_MAILBOX", default="")
 # "delete", or "move:Folder".
 IMAP_URL = env.str("IMAP_URL", default="")
 INBOUND_AFTER = env.str("INBOUND_AFTER", default="seen")
+# Mail providers whose webhooks are taken (docs/guide/providers.md): mailgun, postmark, amazon_ses... Each needs its
+# secret, under the name that django-anymail gives it, as ANYMAIL_<name>; WEBHOOK_SECRET is "user:password".
+ESP = env.list("ESP", default=[])
+ESP_SNS_TOPICS = env.list("ESP_SNS_TOPICS", default=[])  # of amazon_ses: the topics (ARN) that are listened to
+ANYMAIL = {
+    name: value
+    for name in (
+        "WEBHOOK_SECRET", "MAILERSEND_SIGNING_SECRET", "MAILGUN_WEBHOOK_SIGNING_KEY", "MAILTRAP_SIGNING_SECRET",
+        "MANDRILL_WEBHOOK_KEY", "POSTAL_WEBHOOK_KEY", "SENDGRID_TRACKING_WEBHOOK_VERIFICATION_KEY",
+    )
+    if (value := env.str(f"ANYMAIL_{name}", default=""))
+} | {"MANDRILL_WEBHOOK_URL": f"{PUBLIC_URL}/hooks/mandrill/"}  # fmt: skip
 
 # -- the engines --------------------------------------------------------------------------------------------
 ANALYSIS_RANGE = env.int("ANALYSIS_RANGE", default=25_000)  # profile ids per transaction of the analysis
@@ -204,6 +217,7 @@ ALERT_COMPLAINT_PERCENT = env.float("ALERT_COMPLAINT_PERCENT", default=0.1)
 PAUSE_COMPLAINT_PERCENT = env.float("PAUSE_COMPLAINT_PERCENT", default=0.3)
 PAUSE_COMPLAINTS_AFTER = env.int("PAUSE_COMPLAINTS_AFTER", default=1_000)
 PAUSE_REFUSALS = env.int("PAUSE_REFUSALS", default=10)
+REPORT_DAYS = env.int("REPORT_DAYS", default=90)  # reports that came in, and what was decided about them
 LOG_DAYS = env.int("LOG_DAYS", default=0)  # what became of each message of a delivery is kept this long; 0: for good
 # Where workers and the web server share a machine, whoever presses a button goes before the mail that is being sent:
 # the niceness that workers add to theirs (0 to 19).
@@ -219,6 +233,7 @@ PUBLIC_POSTS_PER_HOUR = env.int("PUBLIC_POSTS_PER_HOUR", default=20)
 PUBLIC_POSTS_PER_ADDRESS = env.int("PUBLIC_POSTS_PER_ADDRESS", default=10)
 PUBLIC_POSTS_ALTOGETHER = env.int("PUBLIC_POSTS_ALTOGETHER", default=10_000)
 PUBLIC_OPT_OUTS_PER_HOUR = env.int("PUBLIC_OPT_OUTS_PER_HOUR", default=500)
+HOOK_REFUSALS_PER_HOUR = env.int("HOOK_REFUSALS_PER_HOUR", default=100)  # of one network, by mail providers' webhooks
 # "altcha": a browser works out a sum before a form to opt in is taken (never one to opt out); up to so many tries.
 CAPTCHA = env.str("CAPTCHA", default="")
 CAPTCHA_WORK = env.int("CAPTCHA_WORK", default=50_000)

@@ -11,6 +11,7 @@ from profiles import outbox
 from profiles.channels import Channel
 from profiles.models import OutboxMessage
 from profiles.tokens import Purpose, seal
+from quarantine.answer_rules import own_rules
 
 from . import gate, messages
 from .models import LogStatus
@@ -33,6 +34,7 @@ _STATES = {
 
 def drain(*, transport: Transport | None = None) -> int:
     """Send the confirmations that are due; return how many were handed over."""
+    own_rules()  # what is answered is read by them
     now = timezone.now()
     OutboxMessage.objects.filter(state=S.HANDING_OFF, claimed_at__lt=now - CLAIM_LASTS).update(
         state=S.IN_DOUBT, finished_at=now

@@ -23,6 +23,7 @@ from profiles.tokens import OptOutLink, Purpose, seal, seal_return_path
 
 from . import dkim
 from .errors import AddressRefused
+from .esp import tracking_headers
 from .mime import Skeleton, mailbox, one_line, unstructured
 from .rendering import Rendered
 
@@ -101,6 +102,7 @@ class Series:
             + unstructured("Subject", one_line(rendered.subject))
             + self._dated(at)
             + f"Message-ID: {message_id}\r\n"
+            + (tracking_headers(message_id) if settings.ESP else "")
             + (self._ways_out(urls) if urls else ""),
             text=rendered.text,
             html=document(rendered.html, self.language, rendered.subject),

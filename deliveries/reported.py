@@ -18,6 +18,8 @@ from typing import Any
 
 from django.db import transaction
 
+from profiles.addresses import read
+from profiles.channels import Channel
 from profiles.consent import Evidence
 from quarantine import escalation
 from quarantine.failures import Failure, Kind, classify
@@ -105,6 +107,8 @@ def accept(report: Report, *, evidence: Evidence, at: datetime) -> bool:
         if held is None:
             return False
         for who in map(recipient_of, held.recipients):
+            if read(Channel.EMAIL, who.address).flaw:
+                continue  # nobody can be written to there
             target = acting.target_of(who, matching.digest_of(who.address))
             if held.kind == ReportKind.COMPLAINT:
                 escalation.quarantine([target], cause=Cause.COMPLAINT, evidence=evidence, at=at, text=who.diagnostic)

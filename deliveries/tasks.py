@@ -4,6 +4,8 @@ from celery import shared_task
 from django.db import DataError, IntegrityError, ProgrammingError
 from django.utils import timezone
 
+from quarantine import report_words
+
 from . import analysis, confirmations, proofs, retention, scheduling, sending
 
 
@@ -62,3 +64,8 @@ def start_scheduled() -> None:
 @shared_task
 def purge_runs() -> None:
     retention.purge(at=timezone.now())
+
+
+@shared_task
+def purge_reports() -> None:
+    report_words.purge(at=timezone.now())

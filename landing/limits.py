@@ -5,6 +5,8 @@
     room_to_ask(form, digest, ip=, at=)      counts a form that makes us write to somebody: an opt-in, a link asked for
     room_to_stop(ip=, at=)                   counts a form by which somebody stops messages
     is_first(proof)                          notes a proof of work (see captcha), which is good for one form
+    room_for_strangers(ip=, at=)             whether a network may still try the webhooks of mail providers
+    note_stranger(ip=, at=)                  counts what was not signed there; what is signed is never counted
 
 Asking is counted per network, per address and altogether. Somebody who asks too often for one address gets the same
 answer as ever, and nothing is stored: the address is written to once a day at most anyway.
@@ -98,6 +100,21 @@ def room_to_stop(*, ip: str, at: datetime) -> Room:
     return Room.TAKE
 
 
+def room_for_strangers(*, ip: str, at: datetime) -> Room:
+    """Say whether a network has been refused so often that it is no longer listened to. Nothing is counted."""
+    try:
+        tried = cache.get(_key(f"hook:{_network(ip)}", HOUR, at), 0)
+    except DOWN:
+        return Room.TAKE
+    return Room.TAKE if int(tried) < settings.HOOK_REFUSALS_PER_HOUR else Room.NETWORK_FULL
+
+
+def note_stranger(*, ip: str, at: datetime) -> None:
+    """Count a request that nobody had signed."""
+    with suppress(CannotCount):
+        _count(f"hook:{_network(ip)}", HOUR, at)
+
+
 def is_first(proof: str) -> bool:
     """Say whether a proof of work has not been used before; where nobody can say, nothing is taken anyway."""
     try:
@@ -112,7 +129,7 @@ def _count(name: str, span: timedelta, at: datetime) -> int:
     Two at the same moment may be counted as one on a cache without atomic counters: a limit need not be exact.
     """
     seconds = span.total_seconds()
-    key = f"{PREFIX}{name}:{int(at.timestamp() // seconds)}"
+    key = _key(name, span, at)
     try:
         for _again in range(2):  # somebody else may begin the count between the two commands
             with suppress(ValueError):  # there is none yet
@@ -122,6 +139,10 @@ def _count(name: str, span: timedelta, at: datetime) -> int:
     except DOWN as error:
         raise CannotCount from error
     raise CannotCount  # the database's cache hides that it cannot write
+
+
+def _key(name: str, span: timedelta, at: datetime) -> str:
+    return f"{PREFIX}{name}:{int(at.timestamp() // span.total_seconds())}"
 
 
 def _network(ip: str) -> str:

@@ -15,6 +15,7 @@ urlpatterns = [
     path("m/<str:token>/history.json", views.download, name="history"),
     path("v/<str:token>/", views.view_online, name="view_online"),
     path("undo/<str:token>/", views.undo, name="undo"),
+    path("hooks/<slug:provider>/", views.hook, name="hook"),
     re_path(r"^accent/(?P<codes>[0-9a-f]{6}(-[0-9a-f]{6})?)\.css$", views.accent, name="accent"),
     re_path(r"^logo/(?P<digest>[0-9a-f]{32})\.(?P<extension>[a-z]{3,4})$", views.logo, name="logo"),
 ]

@@ -81,6 +81,15 @@ def _empty_cache() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def _no_rules_of_another_test() -> Iterator[None]:
+    """Forget the own rules for answers that the test has read: they are kept for a minute."""
+    yield
+    from quarantine import answer_rules
+
+    answer_rules.forget()
+
+
+@pytest.fixture(autouse=True)
 def _own_language() -> Iterator[None]:
     """Leave no language to the next test: a request in French stays active in its thread."""
     yield

@@ -6,6 +6,7 @@
 from django.contrib import admin
 from django.urls import URLPattern, path
 
+from deliveries.admin import what_it_says
 from profiles.admin import hooks
 
 from . import caught_mail, consent, person, search, why
@@ -17,6 +18,7 @@ def urls() -> list[URLPattern]:
     return [
         path("find/", view(search.find), name="find"),
         path("why/", view(why.page), name="why"),
+        path("what-does-it-say/", view(what_it_says.page), name="what_it_says"),
         path("person/<int:pk>/", view(person.page), name="person"),
         path("person/<int:pk>/consent/", view(consent.page), name="person_consent"),
         path("person/<int:pk>/consent.json", view(consent.download), name="person_consent_file"),

@@ -18,9 +18,11 @@ from deliveries import domains, reports, watch
 from deliveries.held import is_held
 from deliveries.models import Delivery, LogStatus, MailDomain, State
 from profiles.plots import grouped
+from quarantine import report_words
 
 RECENT = timedelta(days=14)
 MOST_DOMAINS = 5
+MOST_REPORTS = 99
 DAY = timedelta(days=1)
 
 
@@ -95,6 +97,22 @@ def of_domains(*, at: datetime) -> Iterator[Alert]:
     for known in tired.order_by("-deferrals", "domain")[:MOST_DOMAINS]:
         url = page_url("admin:deliveries_maildomain_change", known.pk)
         yield Alert(told % {"domain": known.domain}, url, "bad")
+
+
+def of_reports() -> Iterator[Alert]:
+    """Say how many reports wait for a decision, up to a number at which it no longer matters. One query."""
+    waiting = report_words.waiting(MOST_REPORTS + 1)
+    if not waiting:
+        return
+    if waiting > MOST_REPORTS:
+        told = _("More than %(n)s reports about your messages wait for a decision")
+    else:
+        told = ngettext(
+            "%(n)s report about your messages waits for a decision",
+            "%(n)s reports about your messages wait for a decision",
+            waiting,
+        )
+    yield Alert(told % {"n": min(waiting, MOST_REPORTS)}, page_url("admin:quarantine_report_changelist"))
 
 
 def delivery_url(pk: int) -> str:

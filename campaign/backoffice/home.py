@@ -66,6 +66,8 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         context["alerts"] += alerts.of_deliveries(deliveries, counts, at=timezone.now())
     if may("deliveries.view_maildomain"):
         context["alerts"] += alerts.of_domains(at=timezone.now())
+    if may("quarantine.accept_report"):
+        context["alerts"] += alerts.of_reports()
     if may("profiles.view_brand"):
         context["alerts"] += _incomplete_brands()
     if may("landing.view_mettwins"):

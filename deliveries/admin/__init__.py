@@ -1,3 +1,3 @@
 """The marketer's screens."""
 
-from . import audience, delivery, mail_domain, people_list, typology  # noqa: F401
+from . import audience, delivery, mail_domain, people_list, report, typology  # noqa: F401

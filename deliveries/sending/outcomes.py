@@ -11,6 +11,7 @@ from profiles.channels import Channel
 from profiles.consent import Evidence
 from profiles.models import Source
 from quarantine import escalation
+from quarantine.answer_rules import last_read
 from quarantine.failures import Failure, Kind, classify
 
 from ..models import Delivery, DeliveryLog, InDoubtPolicy, LogStatus
@@ -58,7 +59,7 @@ def is_about_the_address(outcome: Outcome) -> bool:
 
 
 def _failure(outcome: Outcome) -> Failure:
-    return classify(outcome.code, outcome.text)
+    return classify(outcome.code, outcome.text, last_read())
 
 
 def _pause_after(attempts: int, outcome: Outcome) -> timedelta:

@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from profiles.channels import Channel
 from profiles.models import Profile
+from quarantine.answer_rules import own_rules
 
 from .. import composing, domains, gate, lifecycle, messages, pace, sql, tally, watch
 from ..errors import TemplateRefused
@@ -64,6 +65,7 @@ def work(
         return False
     if delivery.state == State.STOPPING:
         return cancel_rest(delivery, run)
+    own_rules()  # read here: while a message leaves, nobody waits for the database
     until = timezone.now() + (settings.TASK_BUDGET if budget is None else budget)
     number = 1 if transport else connections or settings.SENDING_CONNECTIONS
     number = max(1, min(number, Lease.objects.filter(Lease.open_q(), run=run)[:number].count()))

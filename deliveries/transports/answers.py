@@ -8,6 +8,7 @@ nobody knows (RFC 5321 section 6.1, RFC 1047). What the words of a refusal say i
 from collections.abc import Mapping
 from enum import Enum
 
+from quarantine.answer_rules import last_read
 from quarantine.failures import Fault, classify
 
 from ..models import LogStatus
@@ -91,7 +92,7 @@ def outcome(verb: Verb, code: int, text: str) -> Outcome:
     """
     if code == 250 and verb == Verb.END:  # nearly all of them; the table says the same
         return Outcome(S.SENT, code, text, Blame.ADDRESS, verb)
-    status, blame = TABLE[_stage(verb), _sort(verb, code)][classify(code, text).fault]
+    status, blame = TABLE[_stage(verb), _sort(verb, code)][classify(code, text, last_read()).fault]
     return Outcome(status, code, text, blame, verb)
 
 

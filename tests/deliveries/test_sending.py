@@ -17,7 +17,8 @@ from profiles import consent
 from profiles.channels import Channel
 from profiles.consent import Evidence
 from profiles.models import Profile, Source
-from quarantine.models import Cause, QuarantinedAddress, Status
+from quarantine.models import AnswerRule, Cause, Effect, QuarantinedAddress, Status
+from quarantine.models import Reason as Fault
 from tests.factories import DeliveryFactory, ProfileFactory, QuarantinedAddressFactory, ServiceFactory, add_address
 from tests.sink import Sink, running_sink
 
@@ -128,6 +129,19 @@ def test_a_second_address_becoming_primary_does_not_redirect_the_message(sink: S
         person.addresses.filter(value=value).update(position=position)
     assert send(delivery) == {S.SENT: 1}
     assert sink.recipients == [old.value]
+
+
+def test_an_own_rule_decides_what_a_refusal_means(sink: Sink) -> None:
+    AnswerRule.objects.create(pattern="moved to * pastures", effect=Effect.HARD, reason=Fault.ACCOUNT_DISABLED)
+    AnswerRule.objects.create(pattern="5.1.1 * holiday", effect=Effect.SOFT, reason=Fault.UNREACHABLE)
+    delivery = ready(people=3)
+    first, second, _third = DeliveryLog.objects.order_by("pk").values_list("address", flat=True)
+    said = {first: "554 She has moved to greener pastures", second: "550 5.1.1 on holiday"}
+    sink.at_rcpt = said.get
+    assert send(delivery) == {S.SENT: 1, S.FAILED: 2}
+    gone, away = QuarantinedAddress.objects.get(value=first), QuarantinedAddress.objects.get(value=second)
+    assert (gone.status, gone.reason) == (Status.QUARANTINED, Fault.ACCOUNT_DISABLED)
+    assert (away.status, away.reason) == (Status.ERRONEOUS, Fault.UNREACHABLE)
 
 
 def test_a_refused_mailbox_fails_is_quarantined_and_holds_up_nobody(sink: Sink) -> None:
