@@ -219,6 +219,12 @@ BURST_SECONDS = env.int("BURST_SECONDS", default=120)
 BURST_MIN = env.int("BURST_MIN", default=10)
 BURST_SHARE = env.float("BURST_SHARE", default=0.5)
 VALIDITY = timedelta(hours=env.int("VALIDITY_HOURS", default=84))  # temporary refusals are tried again this long
+# What answers do to an address (docs/guide/quarantine.md): so many errors that may pass leave it out; one counts when
+# the last is so old; without one for so long they are forgotten; a full mailbox is written to again after so long.
+QUARANTINE_ERRORS = env.int("QUARANTINE_ERRORS", default=5)
+QUARANTINE_BETWEEN_ERRORS = timedelta(hours=env.int("QUARANTINE_ERROR_HOURS", default=24))
+QUARANTINE_FORGET = timedelta(days=env.int("QUARANTINE_FORGET_DAYS", default=10))
+MAILBOX_FULL_RELEASE = timedelta(days=env.int("MAILBOX_FULL_DAYS", default=30))
 
 # -- people and languages -----------------------------------------------------------------------------------
 LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")

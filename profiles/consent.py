@@ -188,11 +188,9 @@ def state_provenance(reason: str, *, evidence: Evidence, at: datetime, service: 
 
 
 @writer
-def note_address_event(act: Act, entries: Iterable[tuple[Channel, bytes]], *, evidence: Evidence, at: datetime) -> None:
+def note_address_events(events: Iterable[tuple[Act, Channel, bytes, Evidence, datetime]]) -> None:
     """Write the events of addresses that are quarantined or released, in the transaction that does it."""
-    ConsentEvent.objects.bulk_create(
-        (evidence.event(act, at, channel=channel, digest=digest) for channel, digest in entries), batch_size=1_000
-    )
+    sql.bulk_create([by.event(act, at, channel=channel, digest=digest) for act, channel, digest, by, at in events])
 
 
 @writer

@@ -1,44 +1,38 @@
-"""The moves of an address: quarantined for a cause, an error counted, released.
+"""The moves of an address: quarantined for a cause, an error counted, released, always written to.
 
-    quarantine(...)     any status → quarantined (an allowlisted address only by a complaint, the person or an operator)
-    note_failure(...)   what a hand-off or a report said: hard → quarantined, soft → an error counted
-    release(...)        quarantined → valid, with a reason
+    quarantine(...)                      leave addresses out for a cause
+    note_failure(...), note_failures     what hand-offs and reports said: hard → quarantined, soft → an error counted
+    note_success(...)                    an address took a message: its errors are forgotten
+    release(...), set_release(...)       write to it again, now or from a date on, with a reason
+    allow(...), disallow(...)            always write to it, whatever machines answer; and no longer
 
-All of them lock the address (by its digest) first, so that a hand-off to it and a quarantine wait for each other.
+What follows what is the table of `lifecycle`; these ask it and write. All of them lock the address (by its digest)
+first, so that a hand-off to it and a quarantine wait for each other.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
 
-from django.db import transaction
+from django.utils import timezone
 
-from profiles import consent
-from profiles.channels import Channel
-from profiles.consent import Evidence
-from profiles.models import Act
-from profiles.sql import lock_digests
+from profiles.consent import LIFTERS, Evidence
+from profiles.errors import LiftNeedsReason, LiftRefused
+from profiles.models import Source
 
+from . import lifecycle
+from .entries import Book, Target, of_entries, of_targets
 from .failures import Failure, Kind
-from .models import Cause, QuarantinedAddress, QuarantineEvent, Reason, Status
+from .lifecycle import OF_CAUSE, Event, MoveRefused, Nothing, state_of
+from .models import Cause, QuarantinedAddress, Reason, Status
 
-ERRORS_BEFORE_QUARANTINE = 5
-BETWEEN_SIGNIFICANT_ERRORS = timedelta(days=1)
-ERRORS_FORGOTTEN_AFTER = timedelta(days=10)
-MAILBOX_FULL_RELEASE = timedelta(days=30)
-BEATS_ALLOWLIST = {Cause.COMPLAINT, Cause.PERSON, Cause.OPERATOR, Cause.STOP}
+__all__ = [
+    "BATCH", "MoveRefused", "Noted", "Target", "allow", "disallow", "note_failure", "note_failures", "note_success",
+    "quarantine", "release", "set_release",
+]  # fmt: skip
+
 BATCH = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """An address to act on: its digest is what counts; value and key are None once their person was erased."""
-
-    channel: Channel
-    digest: bytes
-    value: str | None = None
-    key: str | None = None
+Noted = tuple[Target, Failure, Evidence, str]  # whom it is about, what it means, where it is from, its words
 
 
 def quarantine(
@@ -51,30 +45,20 @@ def quarantine(
     text: str = "",
     release_at: datetime | None = None,
 ) -> int:
-    """Leave addresses out of every delivery; return how many were not left out before for good.
+    """Leave addresses out of every delivery; return how many were not left out before, or for less.
 
-    An entry that already blocks for good keeps its cause, but for a bounce when the person asks: bounces are released
-    in bulk after an outage, and the person's wish must outlast that. One that would be released by itself, or only has
-    errors noted, is turned into this one.
+    An entry that blocks for good keeps its cause, but for messages that came back once the person says so (by a
+    complaint, STOP or a wish): those are released in bulk after an outage, and what the person says outlasts that.
+    One that would be released by itself, or only has errors noted, is turned into this one.
     """
     todo = list({(t.channel, t.digest): t for t in targets}.values())
     changed = 0
     for start in range(0, len(todo), BATCH):
-        with transaction.atomic():
-            changed += _quarantine(todo[start : start + BATCH], cause, evidence, at, reason, text, release_at)
+        batch = todo[start : start + BATCH]
+        with of_targets(batch, at=at) as book:
+            for target in batch:
+                changed += _quarantine(book, target, cause, evidence, reason, text, release_at)
     return changed
-
-
-def release(entries: Iterable[QuarantinedAddress], *, evidence: Evidence, at: datetime) -> int:
-    """Write to these addresses again; return how many were left out until now."""
-    ids = [entry.pk for entry in entries]
-    with transaction.atomic():
-        lock_digests(bytes(d) for d in QuarantinedAddress.objects.filter(pk__in=ids).values_list("digest", flat=True))
-        rows = list(QuarantinedAddress.objects.filter(pk__in=ids, status=Status.QUARANTINED).order_by("pk"))
-        for row in rows:
-            _move(row, Status.VALID, at=at, evidence=evidence, errors=0, release_at=None)
-        _to_ledger(Act.RELEASE, rows, evidence, at)
-    return len(rows)
 
 
 def note_failure(target: Target, failure: Failure, *, evidence: Evidence, at: datetime, text: str = "") -> None:
@@ -83,32 +67,26 @@ def note_failure(target: Target, failure: Failure, *, evidence: Evidence, at: da
     Hard: quarantined at once. Soft: counted when the last one is at least a day old; the fifth quarantines; ten
     days without an error start the count again. Ignored: nothing.
     """
-    if failure.kind == Kind.IGNORED:
+    note_failures([(target, failure, evidence, text)], at=at)
+
+
+def note_failures(batch: Sequence[Noted], *, at: datetime) -> None:
+    """Act on what was answered about up to a thousand addresses, in this order, in one transaction.
+
+    What follows is the same as of `note_failure` one by one; the number of queries does not grow. Inside another
+    transaction, lock no other addresses before or after: two such would wait for each other.
+    """
+    if len(batch) > BATCH:
+        raise ValueError(f"At most {BATCH} failures at a time: all their addresses are locked at once.")
+    noted = [one for one in batch if one[1].kind != Kind.IGNORED]
+    if not noted:
         return
-    if failure.kind == Kind.HARD:
-        quarantine([target], cause=Cause.BOUNCE, evidence=evidence, at=at, reason=failure.reason, text=text)
-        return
-    with transaction.atomic():
-        lock_digests([target.digest])
-        row = _entry(target)
-        if row.status in (Status.QUARANTINED, Status.ALLOWLISTED):
-            return
-        errors = row.errors
-        if row.last_error_at and at - row.last_error_at < BETWEEN_SIGNIFICANT_ERRORS:
-            return
-        if row.last_error_at and at - row.last_error_at >= ERRORS_FORGOTTEN_AFTER:
-            errors = 0
-        row.text, row.last_error_at, row.reason = text[:500], at, failure.reason
-        row.delivery_name = evidence.delivery_name[:200]
-        if errors + 1 < ERRORS_BEFORE_QUARANTINE:
-            _move(row, Status.ERRONEOUS, at=at, evidence=evidence, errors=errors + 1)
-            return
-        full = failure.reason == Reason.MAILBOX_FULL
-        _move(
-            row, Status.QUARANTINED, at=at, evidence=evidence, errors=errors + 1, cause=Cause.BOUNCE,
-            quarantined_at=at, release_at=at + MAILBOX_FULL_RELEASE if full else None,
-        )  # fmt: skip
-        _to_ledger(Act.QUARANTINE, [row], evidence, at)
+    with of_targets([target for target, *_rest in noted], at=at) as book:
+        for target, failure, evidence, text in noted:
+            if failure.kind == Kind.HARD:
+                _quarantine(book, target, Cause.BOUNCE, evidence, failure.reason, text, None)
+            else:
+                _count(book, target, failure, evidence, text)
 
 
 def note_success(target: Target, *, evidence: Evidence, at: datetime) -> None:
@@ -116,60 +94,131 @@ def note_success(target: Target, *, evidence: Evidence, at: datetime) -> None:
     erroneous = QuarantinedAddress.objects.filter(channel=target.channel, digest=target.digest, status=Status.ERRONEOUS)
     if not erroneous.exists():
         return
-    with transaction.atomic():
-        lock_digests([target.digest])
-        for row in erroneous.all():
-            _move(row, Status.VALID, at=at, evidence=evidence, errors=0)
+    with of_targets([target], at=at) as book:
+        row = book.entry(target)
+        if lifecycle.after(state_of(row), Event.SUCCESS) == Status.VALID:
+            book.move(row, Status.VALID, evidence=evidence, errors=0)
+
+
+def release(entries: Iterable[QuarantinedAddress], *, evidence: Evidence, at: datetime) -> int:
+    """Write to these addresses again; return how many were left out until now.
+
+    Only the person, for what they had asked themselves, or an operator who says why, may: LiftRefused, LiftNeedsReason.
+    """
+    if evidence.source not in LIFTERS:
+        raise LiftRefused(evidence.source)
+    _want_reason(evidence)
+    done = 0
+    with of_entries([entry.pk for entry in entries], at=at) as book:
+        for row in book.rows:
+            theirs = evidence.source == Source.OPERATOR or row.cause == Cause.PERSON
+            if theirs and isinstance(lifecycle.after(state_of(row), Event.RELEASE), Status):
+                book.move(row, Status.VALID, evidence=evidence, errors=0, release_at=None)
+                done += 1
+    return done
+
+
+def set_release(
+    entry: QuarantinedAddress, release_at: datetime | None, *, evidence: Evidence, at: datetime
+) -> bool:  # fmt: skip
+    """Give an address that is left out another date of release, or none (for good); return whether it is another.
+
+    An operator says why (LiftNeedsReason). The date is to come: ValueError; for one that is not left out: MoveRefused.
+    The history gives both dates before the reason.
+    """
+    _want_reason(evidence)
+    if release_at is not None and release_at <= at:
+        raise ValueError("A date of release is to come. To write to the address from now on, release it.")
+    with of_entries([entry.pk], at=at) as book:
+        row = _single(book, Event.SET_RELEASE)
+        if row.release_at == release_at:
+            return False
+        told = f"{_date(row.release_at)} → {_date(release_at)}: {evidence.reason}"
+        book.set_date(row, release_at, evidence=replace(evidence, reason=told))
+    return True
+
+
+def allow(target: Target, *, evidence: Evidence, at: datetime) -> bool:
+    """Always write to an address, whatever machines answer; return whether that is new.
+
+    MoveRefused where a person, an operator or an import has left it out: release it first. LiftNeedsReason without one.
+    """
+    _want_reason(evidence)
+    with of_targets([target], at=at) as book:
+        row = book.entry(target)
+        follows = _must(row, Event.ALLOW)
+        if follows == Nothing.IGNORED:
+            return False
+        _fill(row, target)
+        book.move(row, Status.ALLOWLISTED, evidence=evidence, errors=0, release_at=None)
+    return True
+
+
+def disallow(entry: QuarantinedAddress, *, evidence: Evidence, at: datetime) -> None:
+    """Heed again what machines answer about an address; MoveRefused where that is so already."""
+    _want_reason(evidence)
+    with of_entries([entry.pk], at=at) as book:
+        book.move(_single(book, Event.DISALLOW), Status.VALID, evidence=evidence, errors=0)
 
 
 def _quarantine(
-    targets: list[Target], cause: Cause, evidence: Evidence, at: datetime, reason: Reason, text: str,
+    book: Book, target: Target, cause: Cause, evidence: Evidence, reason: Reason, text: str,
     release_at: datetime | None,
-) -> int:  # fmt: skip
-    lock_digests(target.digest for target in targets)
-    digests = [target.digest for target in targets]
-    known = {
-        (row.channel, bytes(row.digest)): row
-        for row in QuarantinedAddress.objects.with_digests(digests).filter(scope="").order_by("pk")
-    }
-    moved: list[QuarantinedAddress] = []
-    for target in targets:
-        row = known.get((int(target.channel), target.digest)) or _entry(target)
-        asked_now = cause == Cause.PERSON and row.cause == Cause.BOUNCE
-        if row.status == Status.QUARANTINED and row.release_at is None and not asked_now:
-            continue
-        if row.status == Status.ALLOWLISTED and cause not in BEATS_ALLOWLIST:
-            continue
-        row.text, row.reason, row.delivery_name = text[:500], reason, evidence.delivery_name[:200]
-        if row.value is None and target.value:
-            row.value, row.key = target.value, target.key
-        _move(row, Status.QUARANTINED, at=at, evidence=evidence, cause=cause, quarantined_at=at, release_at=release_at)
-        moved.append(row)
-    _to_ledger(Act.QUARANTINE, moved, evidence, at)
-    return len(moved)
+) -> bool:  # fmt: skip
+    row = book.entry(target)
+    if lifecycle.after(state_of(row), OF_CAUSE[cause]) != Status.QUARANTINED:
+        return False
+    _fill(row, target)
+    row.text, row.reason, row.delivery_name = text[:500], reason, evidence.delivery_name[:200]
+    book.move(
+        row, Status.QUARANTINED, evidence=evidence, cause=cause, quarantined_at=book.at, release_at=release_at
+    )  # fmt: skip
+    return True
 
 
-def _entry(target: Target) -> QuarantinedAddress:
-    """Return the entry of an address, or a new unsaved one; the address is locked."""
-    found = QuarantinedAddress.objects.filter(channel=target.channel, digest=target.digest, scope="").first()
-    return found or QuarantinedAddress(
-        channel=target.channel, digest=target.digest, value=target.value, key=target.key, status=Status.VALID
-    )
-
-
-def _move(row: QuarantinedAddress, after: Status, *, at: datetime, evidence: Evidence, **fields: Any) -> None:
-    before = Status(row.status) if row.pk else None
-    row.status = after
-    for name, value in fields.items():
-        setattr(row, name, value)
-    row.save()
-    QuarantineEvent.objects.create(
-        at=at, entry_id=row.pk, channel=row.channel, digest=row.digest, before=before, after=after, cause=row.cause,
-        reason=row.reason, source=evidence.source, actor_name=evidence.actor_name, note=evidence.reason,
-        delivery_id=evidence.delivery_id,
+def _count(book: Book, target: Target, failure: Failure, evidence: Evidence, text: str) -> None:
+    """Count a soft failure, where it counts."""
+    row = book.entry(target)
+    follows = lifecycle.after(state_of(row), lifecycle.soft_failure(row, book.at))
+    if not isinstance(follows, Status):
+        return
+    _fill(row, target)
+    row.text, row.last_error_at, row.reason = text[:500], book.at, failure.reason
+    row.delivery_name = evidence.delivery_name[:200]
+    errors = (row.errors if row.status == Status.ERRONEOUS else 0) + 1
+    if follows == Status.ERRONEOUS:
+        book.move(row, follows, evidence=evidence, errors=errors)
+        return
+    book.move(
+        row, follows, evidence=evidence, errors=errors, cause=Cause.BOUNCE, quarantined_at=book.at,
+        release_at=lifecycle.release_after(failure.reason, book.at),
     )  # fmt: skip
 
 
-def _to_ledger(act: Act, rows: Iterable[QuarantinedAddress], evidence: Evidence, at: datetime) -> None:
-    entries = [(Channel(row.channel), bytes(row.digest)) for row in rows]
-    consent.note_address_event(act, entries, evidence=evidence, at=at)
+def _fill(row: QuarantinedAddress, target: Target) -> None:
+    """Keep the address of an entry that lacks it, as that of an erased person does."""
+    if row.value is None and target.value:
+        row.value, row.key = target.value, target.key
+
+
+def _single(book: Book, event: Event) -> QuarantinedAddress:
+    """Return the one entry of a book; raise MoveRefused where the event may not happen to it."""
+    (row,) = book.rows
+    _must(row, event)
+    return row
+
+
+def _must(row: QuarantinedAddress, event: Event) -> Status | Nothing:
+    follows = lifecycle.after(state_of(row), event)
+    if follows == Nothing.REFUSED:
+        raise MoveRefused(state_of(row), event)
+    return follows
+
+
+def _want_reason(evidence: Evidence) -> None:
+    if evidence.source == Source.OPERATOR and not evidence.reason.strip():
+        raise LiftNeedsReason
+
+
+def _date(moment: datetime | None) -> str:
+    return f"{timezone.localtime(moment):%Y-%m-%d}" if moment else "–"

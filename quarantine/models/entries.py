@@ -119,9 +119,12 @@ class QuarantinedAddress(models.Model):
         return self.value or bytes(self.digest).hex()
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Keep the domain beside the key that it is part of."""
-        self.domain = domain_of(self.key) if self.key and self.channel == Channel.EMAIL else ""
+        self.fill_domain()
         super().save(*args, **kwargs)
+
+    def fill_domain(self) -> None:
+        """Keep the domain beside the key that it is part of; who writes rows in bulk calls it."""
+        self.domain = domain_of(self.key) if self.key and self.channel == Channel.EMAIL else ""
 
     @property
     def masked(self) -> str:

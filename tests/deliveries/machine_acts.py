@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from django.conf import settings
 from django.core.files.base import ContentFile
 from django.utils import timezone
 
@@ -121,13 +122,13 @@ class Acts:
     def soft_bounces(self, n: int) -> bool:
         """Return messages to an address on as many days; the fifth quarantines."""
         target = self._target(n)
-        for _day in range(1 + n % escalation.ERRORS_BEFORE_QUARANTINE):
+        for _day in range(1 + n % settings.QUARANTINE_ERRORS):
             row = QuarantinedAddress.objects.filter(digest=target.digest).first()
             errors, last, now = (row.errors, row.last_error_at, timezone.now()) if row else (0, None, timezone.now())
-            forgotten = last is not None and now - last >= escalation.ERRORS_FORGOTTEN_AFTER
-            counts = last is None or now - last >= escalation.BETWEEN_SIGNIFICANT_ERRORS
+            forgotten = last is not None and now - last >= settings.QUARANTINE_FORGET
+            counts = last is None or now - last >= settings.QUARANTINE_BETWEEN_ERRORS
             escalation.note_failure(target, failures.classify(550, "Not now"), evidence=BY_MACHINE, at=now)
-            fifth = counts and (0 if forgotten else errors) + 1 >= escalation.ERRORS_BEFORE_QUARANTINE
+            fifth = counts and (0 if forgotten else errors) + 1 >= settings.QUARANTINE_ERRORS
             if fifth and not self.facts.holds("quarantined", target.digest):
                 self.facts.begin("quarantined", target.digest)
             self.pass_time(timedelta(hours=25))

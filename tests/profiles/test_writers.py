@@ -86,8 +86,8 @@ ACTS: dict[str, Callable[[World], object]] = {
         w.draw.choice(w.people), consent.cite("Yes.", "en"), evidence=w.by(*PERSON), at=w.at
     ),
     "state_provenance": lambda w: consent.state_provenance("A fair", evidence=w.by(Source.IMPORT), at=w.at),
-    "note_address_event": lambda w: consent.note_address_event(
-        w.draw.choice([Act.QUARANTINE, Act.RELEASE]), [(Channel.EMAIL, w.digest())], evidence=w.by(*ANY), at=w.at
+    "note_address_events": lambda w: consent.note_address_events(
+        [(w.draw.choice([Act.QUARANTINE, Act.RELEASE]), Channel.EMAIL, w.digest(), w.by(*ANY), w.at)]
     ),
     "opt_out_address": lambda w: consent.opt_out_address(
         Channel.EMAIL, w.digest(), evidence=w.by(*ANY), at=w.at, **scope(w)
