@@ -22,7 +22,7 @@ from quarantine import listing
 from quarantine.escalation import Target, quarantine
 from quarantine.models import Cause, QuarantinedAddress, QuarantineEvent, Status
 
-from . import acts, export
+from . import acts, export, upload
 from .forms import AddForm
 from .listing import DaysFilter, EntryChangeList
 from .people import entry_of, holders
@@ -112,6 +112,9 @@ class QuarantinedAddressAdmin(BaseAdmin):
     def export_view(self, request: HttpRequest) -> StreamingHttpResponse:
         return export.export(self, request)
 
+    def import_view(self, request: HttpRequest) -> HttpResponse:
+        return upload.view(self, request)
+
     # -- one entry --------------------------------------------------------------------------------------------
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
         entry = kwargs.get("obj")
@@ -123,7 +126,7 @@ class QuarantinedAddressAdmin(BaseAdmin):
             context["acts"] = [
                 (act.link, reverse(f"admin:quarantine_{name}", args=[entry.pk]))
                 for name, act in acts.ACTS.items()
-                if act.fits(request, entry)
+                if act.fits(request, entry, timezone.now())
             ]
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -132,6 +135,7 @@ class QuarantinedAddressAdmin(BaseAdmin):
         return [
             path("person/<int:pk>/", view(PersonView(self)), name="quarantine_person"),
             path("export/", view(require_POST(self.export_view)), name="quarantine_export"),
+            path("import/", view(self.import_view), name="quarantine_import"),
             *(path(f"<int:pk>/{name}/", view(self._act(name)), name=f"quarantine_{name}") for name in acts.ACTS),
             *super().get_urls(),
         ]

@@ -28,7 +28,7 @@ def export(admin: Any, request: HttpRequest) -> StreamingHttpResponse:
     if not request.user.has_perm("quarantine.export_quarantinedaddress"):
         raise PermissionDenied
     shown = admin.get_changelist_instance(request)
-    # Told before anything leaves: whoever breaks off has had some of it. Counted here only, as all of it is read anyway.
+    # Told before anything leaves: whoever breaks off has had some of it. It may be counted: all of it is read.
     newest = QuarantinedAddress.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     rows = shown.queryset.filter(pk__lte=newest)
     audit.record(

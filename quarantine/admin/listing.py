@@ -15,7 +15,6 @@ from profiles.admin_base import KeysetChangeList
 from profiles.time_limits import TookTooLong, limited
 from quarantine import listing
 from quarantine.listing import BY_DATE, BY_NUMBER
-from quarantine.models import QuarantinedAddress
 
 PATIENCE = timedelta(seconds=3)
 SINCE, UNTIL = "since", "until"
@@ -29,10 +28,8 @@ class DaysFilter(admin.ListFilter):
 
     def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
         super().__init__(request, params, model, model_admin)
-        for name in self.expected_parameters():
-            if texts := params.pop(name, None):
-                self.used_parameters[name] = texts[-1]
-        self.first, self.last = self._day(SINCE), self._day(UNTIL)
+        self.first, self.last = _day(params, SINCE), _day(params, UNTIL)
+        self.used_parameters |= {SINCE: self.first, UNTIL: self.last}
 
     def has_output(self) -> bool:
         return True
@@ -52,19 +49,12 @@ class DaysFilter(admin.ListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(listing.days_q(self.first, self.last))
 
-    def _day(self, name: str) -> date | None:
-        if not (text := self.used_parameters.get(name, "")):
-            return None
-        try:
-            return date.fromisoformat(text)
-        except ValueError as error:
-            raise IncorrectLookupParameters(name) from error
-
 
 class EntryChangeList(KeysetChangeList):
     """Pages in the order of the dates where dates are asked for, else by number; no answer after PATIENCE."""
 
     by_date = False
+    queryset: QuerySet[Any]
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[str]:
         self.by_date = any(self.params.get(name) for name in (SINCE, UNTIL))
@@ -90,10 +80,23 @@ class EntryChangeList(KeysetChangeList):
             with limited(PATIENCE):
                 super().get_results(request)
         except TookTooLong:
-            everything, self.queryset = self.queryset, QuarantinedAddress.objects.none()
-            super().get_results(request)
-            self.queryset = everything
+            self._show_nothing(request)
             messages.warning(
                 request,
                 _("The search was given up: too many addresses would have to be looked at. Add a date or a domain."),
             )
+
+    def _show_nothing(self, request: HttpRequest) -> None:
+        asked = self.queryset
+        self.queryset = asked.none()
+        super().get_results(request)
+        self.queryset = asked
+
+
+def _day(params: dict[str, Any], name: str) -> date | None:
+    """Take a day out of the parameters."""
+    texts = params.pop(name, None) or [""]
+    try:
+        return date.fromisoformat(texts[-1]) if texts[-1] else None
+    except ValueError as error:
+        raise IncorrectLookupParameters(name) from error

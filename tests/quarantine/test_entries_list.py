@@ -1,7 +1,7 @@
 """The list of addresses left out: narrowed by anything, read by an index, and given up rather than slow."""
 
 import re
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import product
 from typing import Any
 
@@ -169,7 +169,7 @@ NARROWED: dict[str, Any] = {
 def test_a_page_of_one_filter_reads_only_what_it_shows() -> None:
     many()
     everything = QuarantinedAddress.objects.all()
-    first, last = date.today() - 60 * DAY, date.today() - 50 * DAY
+    first, last = timezone.localdate() - 60 * DAY, timezone.localdate() - 50 * DAY
     place = listing.Place(timezone.now() - 55 * DAY, 2_000)
     pages = {
         "all": everything.order_by("-pk")[:51],
@@ -189,7 +189,7 @@ def test_a_page_of_one_filter_reads_only_what_it_shows() -> None:
 @pytest.mark.postgres
 def test_every_combination_of_filters_has_an_index() -> None:
     many()
-    everything = QuarantinedAddress.objects.filter(listing.days_q(date.today() - 60 * DAY, None))
+    everything = QuarantinedAddress.objects.filter(listing.days_q(timezone.localdate() - 60 * DAY, None))
     for chosen in product((False, True), repeat=len(NARROWED) + 1):
         rows = everything if chosen[-1] else QuarantinedAddress.objects.all()
         for (_name, asked), wanted in zip(NARROWED.items(), chosen, strict=False):
