@@ -48,6 +48,7 @@ GROUPS: tuple[tuple[Promise, tuple[tuple[str, str, Promise | None], ...]], ...] 
         gettext_lazy("Addresses left out"),
         (
             ("quarantine.QuarantinedAddress", "block", None),
+            ("quarantine.Outage", "undo", gettext_lazy("Releases after outages")),
             ("quarantine.BlockedDomain", "domain_disabled", None),
             ("deliveries.MailDomain", "speed", None),
         ),

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.urls import NoReverseMatch, reverse
@@ -18,6 +19,7 @@ from deliveries import domains, reports, watch
 from deliveries.held import is_held
 from deliveries.models import Delivery, LogStatus, MailDomain, State
 from profiles.plots import grouped
+from quarantine import figures
 
 RECENT = timedelta(days=14)
 MOST_DOMAINS = 5
@@ -95,6 +97,27 @@ def of_domains(*, at: datetime) -> Iterator[Alert]:
     for known in tired.order_by("-deferrals", "domain")[:MOST_DOMAINS]:
         url = page_url("admin:deliveries_maildomain_change", known.pk)
         yield Alert(told % {"domain": known.domain}, url, "bad")
+
+
+def of_addresses(*, may_release: bool) -> Iterator[Alert]:
+    """Yield the mail domains of which many messages came back within a day; the periodic job has found them."""
+    for jump in figures.jumps():
+        words = {"n": grouped(jump.number), "usual": number_format(jump.usual, decimal_pos=int(jump.usual < 10))}
+        if jump.domain:
+            told = ngettext(
+                "%(domain)s: %(n)s address was left out within a day (usually %(usual)s). It may have broken down",
+                "%(domain)s: %(n)s addresses were left out within a day (usually %(usual)s). It may have broken down",
+                jump.number,
+            )
+        else:
+            told = ngettext(
+                "%(n)s address was left out within a day because messages came back (usually %(usual)s)",
+                "%(n)s addresses were left out within a day because messages came back (usually %(usual)s)",
+                jump.number,
+            )
+        name = "admin:quarantine_outage_add" if may_release else "admin:quarantine_quarantinedaddress_changelist"
+        asked = "?" + urlencode({"domain": jump.domain}) if may_release and jump.domain else ""
+        yield Alert(told % {**words, "domain": jump.domain}, page_url(name) + asked, "bad")
 
 
 def delivery_url(pk: int) -> str:

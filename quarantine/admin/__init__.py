@@ -1,5 +1,5 @@
 """The admin of the addresses left out; importing the package registers it."""
 
-from . import domains, entries
+from . import domains, entries, outages
 
-__all__ = ["domains", "entries"]
+__all__ = ["domains", "entries", "outages"]

@@ -22,7 +22,7 @@ from quarantine import listing
 from quarantine.escalation import Target, quarantine
 from quarantine.models import Cause, QuarantinedAddress, QuarantineEvent, Status
 
-from . import acts, export, upload
+from . import acts, export, figures, upload
 from .forms import AddForm
 from .listing import DaysFilter, EntryChangeList
 from .people import entry_of, holders
@@ -115,6 +115,9 @@ class QuarantinedAddressAdmin(BaseAdmin):
     def import_view(self, request: HttpRequest) -> HttpResponse:
         return upload.view(self, request)
 
+    def figures_view(self, request: HttpRequest) -> HttpResponse:
+        return figures.view(self, request)
+
     # -- one entry --------------------------------------------------------------------------------------------
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
         entry = kwargs.get("obj")
@@ -136,6 +139,7 @@ class QuarantinedAddressAdmin(BaseAdmin):
             path("person/<int:pk>/", view(PersonView(self)), name="quarantine_person"),
             path("export/", view(require_POST(self.export_view)), name="quarantine_export"),
             path("import/", view(self.import_view), name="quarantine_import"),
+            path("figures/", view(self.figures_view), name="quarantine_figures"),
             *(path(f"<int:pk>/{name}/", view(self._act(name)), name=f"quarantine_{name}") for name in acts.ACTS),
             *super().get_urls(),
         ]
