@@ -114,7 +114,9 @@ def watch(at: datetime) -> Sequence[Jump]:
     since, before = at - DAY, at - DAY - USUAL
     rows = _bounced(at).filter(quarantined_at__gte=since).order_by()
     counted = rows.values_list("domain").annotate(number=Count("pk"))
-    many: list[Any] = list(counted.filter(number__gte=settings.JUMP_MIN).order_by("-number", "domain")[:DOMAINS_WATCHED])
+    many: list[Any] = list(
+        counted.filter(number__gte=settings.JUMP_MIN).order_by("-number", "domain")[:DOMAINS_WATCHED]
+    )
     formerly = QuarantinedAddress.objects.filter(cause=Cause.BOUNCE, quarantined_at__range=(before, since))
     days = USUAL / DAY
     found = []
