@@ -114,9 +114,7 @@ def watch(at: datetime) -> Sequence[Jump]:
     since, before = at - DAY, at - DAY - USUAL
     rows = _bounced(at).filter(quarantined_at__gte=since).order_by()
     counted = rows.values_list("domain").annotate(number=Count("pk"))
-    many: list[Any] = list(
-        counted.filter(number__gte=settings.JUMP_MIN).order_by("-number", "domain")[:DOMAINS_WATCHED]
-    )
+    many: Any = counted.filter(number__gte=settings.JUMP_MIN).order_by("-number", "domain")[:DOMAINS_WATCHED]
     formerly = QuarantinedAddress.objects.filter(cause=Cause.BOUNCE, quarantined_at__range=(before, since))
     days = USUAL / DAY
     found = []
@@ -178,7 +176,7 @@ def _sums(start: datetime, end: datetime) -> Sums:
     """Return day → (newly left out, released), from the history (index event_by_day)."""
     events = QuarantineEvent.objects.filter(at__gte=start, at__lt=end)
     by_day = events.annotate(day=TruncDate("at", tzinfo=timezone.get_default_timezone())).order_by().values_list("day")
-    rows: Any = by_day.annotate(Count("pk", filter=NEWLY), Count("pk", filter=RELEASED))
+    rows: Any = by_day.annotate(left_out=Count("pk", filter=NEWLY), released=Count("pk", filter=RELEASED))
     return {day: (left_out, released) for day, left_out, released in rows}
 
 

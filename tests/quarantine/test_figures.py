@@ -1,4 +1,4 @@
-"""How many are left out and why: the sums of the history, kept by a job, never counted by a page where there are many."""
+"""How many are left out and why: sums kept by a job, and never counted by a page where there are many."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
