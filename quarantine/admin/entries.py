@@ -18,9 +18,9 @@ from django.views.decorators.http import require_POST
 from profiles.admin_base import BaseAdmin
 from profiles.channels import Channel
 from profiles.consent import Evidence
-from quarantine import listing
+from quarantine import listing, words
 from quarantine.escalation import Target, quarantine
-from quarantine.models import Cause, QuarantinedAddress, QuarantineEvent, Status
+from quarantine.models import Cause, QuarantinedAddress, QuarantineEvent
 
 from . import acts, export, figures, upload
 from .forms import AddForm
@@ -78,13 +78,7 @@ class QuarantinedAddressAdmin(BaseAdmin):
 
     @admin.display(description=gettext_lazy("Next release, and why"))
     def next_release(self, entry: QuarantinedAddress) -> str:
-        if entry.status != Status.QUARANTINED:
-            return "—"
-        return (
-            date_format(timezone.localtime(entry.release_at), "DATETIME_FORMAT")
-            if entry.release_at
-            else _("None: for good")
-        )
+        return words.next_release(entry, timezone.now())
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[EntryChangeList]:
         return EntryChangeList
