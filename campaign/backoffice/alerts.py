@@ -102,7 +102,8 @@ def of_domains(*, at: datetime) -> Iterator[Alert]:
 def of_addresses(*, may_release: bool) -> Iterator[Alert]:
     """Yield the mail domains of which many messages came back within a day; the periodic job has found them."""
     for jump in figures.jumps():
-        words = {"n": grouped(jump.number), "usual": number_format(jump.usual, decimal_pos=int(jump.usual < 10))}
+        usual = number_format(jump.usual, decimal_pos=int(jump.usual < 10)) if jump.usual >= 0.05 else _("none")
+        words = {"n": grouped(jump.number), "usual": usual}
         if jump.domain:
             told = ngettext(
                 "%(domain)s: %(n)s address was left out within a day (usually %(usual)s). It may have broken down",

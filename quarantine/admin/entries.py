@@ -74,11 +74,12 @@ class QuarantinedAddressAdmin(BaseAdmin):
     @admin.display(description=gettext_lazy("Since"))
     def since(self, entry: QuarantinedAddress) -> str:
         at = entry.quarantined_at
-        return date_format(timezone.localtime(at), "SHORT_DATE_FORMAT") if at else "—"
+        # Not broken in two: a narrow column would put the year below the day.
+        return date_format(timezone.localtime(at), "SHORT_DATE_FORMAT").replace(" ", "\u00a0") if at else "—"
 
     @admin.display(description=gettext_lazy("Next release, and why"))
     def next_release(self, entry: QuarantinedAddress) -> str:
-        return words.next_release(entry, timezone.now())
+        return words.next_release(entry, at=timezone.now()) or "—"
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[EntryChangeList]:
         return EntryChangeList
@@ -121,7 +122,7 @@ class QuarantinedAddressAdmin(BaseAdmin):
             context["people"] = holders([Target(Channel(entry.channel), bytes(entry.digest))])
             context["blocking"] = entry.is_blocking(timezone.now())
             context["acts"] = [
-                (act.link, reverse(f"admin:quarantine_{name}", args=[entry.pk]))
+                (name, act.link, reverse(f"admin:quarantine_{name}", args=[entry.pk]))
                 for name, act in acts.ACTS.items()
                 if act.fits(request, entry, timezone.now())
             ]

@@ -25,7 +25,6 @@ def view(admin: Any, request: HttpRequest) -> HttpResponse:
     context = {
         **admin.admin_site.each_context(request),
         "title": _("Addresses left out: how many, and why"),
-        "opts": admin.opts,
         "standing": found,
         "total": plots.grouped(found.total) if found else "",
         **(_bars(found) if found else {}),

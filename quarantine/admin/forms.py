@@ -76,7 +76,7 @@ class ReleaseDateForm(forms.Form):
 
     day = forms.DateField(
         label=gettext_lazy("Written to again from"), required=False,
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+        widget=forms.DateInput(attrs={"type": "date", "class": "c-input"}, format="%Y-%m-%d"),
         help_text=gettext_lazy("Empty: it stays left out until somebody releases it."),
     )  # fmt: skip
     reason = forms.CharField(

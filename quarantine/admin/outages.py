@@ -54,6 +54,8 @@ class ChoiceForm(forms.ModelForm):
 
 
 class ReasonForm(forms.Form):
+    """Why these addresses may be written to again."""
+
     reason = forms.CharField(
         label=gettext_lazy("Why may they be written to again?"), max_length=1000,
         widget=forms.Textarea(attrs={"rows": 2}), help_text=gettext_lazy("Kept in the history of each address."),
@@ -113,10 +115,8 @@ class OutageAdmin(BaseAdmin):
         context = {
             **self.admin_site.each_context(request),
             "title": _("Release after an outage"),
-            "opts": self.opts,
             "form": form,
             "reason": reason,
-            "outage": outage,
             "domains": [(domain, plots.grouped(number)) for domain, number in figures.recent_domains(now)],
             **(_seen(seen) if seen else {}),
         }
@@ -138,7 +138,6 @@ class OutageAdmin(BaseAdmin):
             **self.admin_site.each_context(request),
             **self._live(request, outage),
             "title": _("Release after an outage: %(what)s") % {"what": described(outage)},
-            "opts": self.opts,
         }
         return TemplateResponse(request, "admin/quarantine/outage.html", context)
 
@@ -157,7 +156,7 @@ class OutageAdmin(BaseAdmin):
             raise Http404
         if step == "undo" and "confirm" not in request.POST and outage.undone_at is None:
             shared = self.admin_site.each_context(request)
-            context = {**shared, "title": _("Leave these addresses out again?"), "outage": outage, "opts": self.opts}
+            context = {**shared, "title": _("Leave these addresses out again?"), "outage": outage}
             return TemplateResponse(request, "admin/quarantine/outage_undo.html", context)
         if not _do(step, outage, by=request.user.get_username()):
             messages.info(request, _("This release has moved on meanwhile. Here is where it stands."))

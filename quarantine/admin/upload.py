@@ -44,7 +44,6 @@ def view(admin: Any, request: HttpRequest) -> HttpResponse:
     context = {
         **admin.admin_site.each_context(request),
         "title": _("Import addresses to leave out"),
-        "opts": admin.opts,
         "form": form,
         "columns": CONTENT.table.known,
     }

@@ -110,7 +110,7 @@ def test_a_domain_whose_messages_come_back_is_told_and_leads_to_its_release(clie
         QuarantinedAddressFactory(value=f"{number}@down.example", quarantined_at=at)
     assert alerts(client) == {}
     figures.watch(timezone.now())
-    told = "down.example: 20 addresses were left out within a day (usually 0.0). It may have broken down"
+    told = "down.example: 20 addresses were left out within a day (usually none). It may have broken down"
     url = reverse("admin:quarantine_outage_add") + "?domain=down.example"
     assert alerts(client) == {told: url}
     assert client.get(url).context["seen"].count == 20
@@ -124,5 +124,5 @@ def test_all_domains_together_are_told_where_none_jumps(client: Client) -> None:
     for number in range(20):
         QuarantinedAddressFactory(value=f"a@d{number}.example")
     figures.watch(timezone.now())
-    told = "20 addresses were left out within a day because messages came back (usually 0.0)"
+    told = "20 addresses were left out within a day because messages came back (usually none)"
     assert alerts(client) == {told: reverse("admin:quarantine_outage_add")}

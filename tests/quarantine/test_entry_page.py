@@ -12,7 +12,7 @@ from django.utils import timezone
 from profiles.channels import Channel
 from profiles.consent import Evidence
 from profiles.models import Source
-from quarantine import escalation, words
+from quarantine import escalation
 from quarantine.escalation import Target
 from quarantine.models import Cause, QuarantinedAddress, QuarantineEvent, Reason, Status
 from tests.factories import ProfileFactory, QuarantinedAddressFactory, UserFactory, add_address
@@ -176,19 +176,6 @@ def test_adding_says_whether_the_address_is_known(by: Client) -> None:
         "fine@example.org": "Email: known, and not left out now (Valid).",
         "new@example.org": "Not known yet: it has never been left out.",
     }
-    for value, words_ in told.items():
-        assert words_ in text_of(by.post(url, {"value": value, "reason": "They asked"}))
+    for value, words in told.items():
+        assert words in text_of(by.post(url, {"value": value, "reason": "They asked"}))
     assert QuarantinedAddress.objects.count() == 2
-
-
-def test_the_next_release_is_told_with_its_reason() -> None:
-    now = timezone.now()
-    make = QuarantinedAddressFactory.build
-    full = {"reason": Reason.MAILBOX_FULL, "release_at": now + DAY}
-    assert "the mailbox was full" in words.next_release(make(**full), now)
-    assert "it is written to again" in words.next_release(make(**full), now + DAY)
-    assert "the date was set" in words.next_release(make(cause=Cause.OPERATOR, release_at=now + DAY), now)
-    assert words.next_release(make(status=Status.VALID), now) == "—"
-    told = {words.next_release(make(cause=cause), now) for cause in Cause}
-    assert len(told) == len(Cause)
-    assert all(text.startswith("None: ") for text in told)
