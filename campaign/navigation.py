@@ -49,6 +49,7 @@ GROUPS: tuple[tuple[Promise, tuple[tuple[str, str, Promise | None], ...]], ...] 
         LEFT_OUT,
         (
             ("quarantine.QuarantinedAddress", "block", None),
+            ("quarantine.Outage", "undo", gettext_lazy("Releases after outages")),
             ("quarantine.BlockedDomain", "domain_disabled", None),
             ("quarantine.Report", "mark_email_unread", gettext_lazy("Reports waiting")),
             ("quarantine.AnswerRule", "rule_settings", None),

@@ -163,6 +163,8 @@ CELERY_BEAT_SCHEDULE = {
     "watch-bursts": {"task": "landing.tasks.watch_bursts", "schedule": schedule(timedelta(minutes=1))},
     "fetch-mail": {"task": "landing.tasks.fetch_mail", "schedule": _FETCH, "options": {"expires": FETCH_SECONDS}},
     "purge-reports": {"task": "deliveries.tasks.purge_reports", "schedule": schedule(timedelta(hours=1))},
+    "count-left-out": {"task": "quarantine.tasks.count_left_out", "schedule": schedule(timedelta(minutes=10))},
+    "watch-jumps": {"task": "quarantine.tasks.watch_jumps", "schedule": schedule(timedelta(minutes=2))},
     "purge-runs": {"task": "deliveries.tasks.purge_runs", "schedule": schedule(timedelta(minutes=10))},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
@@ -245,6 +247,10 @@ VISITOR_DETAILS_KEPT = timedelta(days=env.int("VISITOR_DETAILS_DAYS", default=36
 BURST_SECONDS = env.int("BURST_SECONDS", default=120)
 BURST_MIN = env.int("BURST_MIN", default=10)
 BURST_SHARE = env.float("BURST_SHARE", default=0.5)
+# The first page tells of a mail domain when within a day messages to at least so many of its addresses came back for
+# good, and at least so many times as many as on a day of the thirty before: its mail system may have broken down.
+JUMP_MIN = env.int("JUMP_MIN", default=20)
+JUMP_TIMES = env.float("JUMP_TIMES", default=5.0)
 VALIDITY = timedelta(hours=env.int("VALIDITY_HOURS", default=84))  # temporary refusals are tried again this long
 # What answers do to an address (docs/guide/quarantine.md): so many errors that may pass leave it out; one counts when
 # the last is so old; without one for so long they are forgotten; a full mailbox is written to again after so long.

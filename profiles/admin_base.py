@@ -81,8 +81,7 @@ class KeysetChangeList(ChangeList):
         return super().get_queryset(request, exclude_parameters)
 
     def get_results(self, request: HttpRequest) -> None:
-        by_key = tuple(self.queryset.query.order_by) in (("-pk",), ("-id",))
-        rows = self._page_by_key() if by_key else self._page_by_offset()
+        rows = self._page_by_key() if self.is_by_key() else self._page_by_offset()
         self.result_list = rows
         self.result_count = self.full_result_count = len(rows)
         self.show_full_result_count = False
@@ -93,6 +92,18 @@ class KeysetChangeList(ChangeList):
     @property
     def has_other_pages(self) -> bool:
         return bool(self.older_url or self.newer_url)
+
+    def is_by_key(self) -> bool:
+        """Say whether pages are read by the key of their first or last row."""
+        return tuple(self.queryset.query.order_by) in (("-pk",), ("-id",))
+
+    def older(self, key: int) -> QuerySet[Any]:
+        """Return the rows that come after one, in the order of the list."""
+        return self.queryset.filter(pk__lt=key)
+
+    def newer(self, key: int) -> QuerySet[Any]:
+        """Return the rows that come before one, the nearest first."""
+        return self.queryset.filter(pk__gt=key).order_by("pk")
 
     def _take_key(self, name: str) -> int | None:
         """Take a page's key out of the parameters, which Django would read as a filter."""
@@ -107,12 +118,11 @@ class KeysetChangeList(ChangeList):
     def _page_by_key(self) -> list[Any]:
         size, before, after = self.list_per_page, self.keys[BEFORE], self.keys[AFTER]
         if after is not None:
-            rows = list(self.queryset.filter(pk__gt=after).order_by("pk")[: size + 1])
+            rows = list(self.newer(after)[: size + 1])
             older, newer = bool(rows), len(rows) > size
             rows = rows[:size][::-1]
         else:
-            queryset = self.queryset if before is None else self.queryset.filter(pk__lt=before)
-            rows = list(queryset[: size + 1])
+            rows = list((self.queryset if before is None else self.older(before))[: size + 1])
             older, newer = len(rows) > size, before is not None and bool(rows)
             rows = rows[:size]
         if older:

@@ -9,7 +9,7 @@ class QuarantineConfig(AppConfig):
     def ready(self) -> None:
         from profiles import left_out
 
-        from . import checks  # noqa: F401
+        from . import checks, suppressions  # noqa: F401  # the latter is a kind of file that can be imported
         from .blocking import blocked_digests
 
         left_out.decided_by(blocked_digests)

@@ -4,7 +4,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from . import outages, tidying
+from . import figures, outages, tidying
 
 
 @shared_task
@@ -36,3 +36,15 @@ def resume_outages() -> None:
     """Ring for the releases in bulk, and their undoing, whose ring, or whose worker, was lost."""
     for outage_id, undoing in outages.to_ring_again():
         (undo_release if undoing else release_after_outage).delay(outage_id)
+
+
+@shared_task
+def count_left_out() -> None:
+    """Keep the sums that the page about addresses left out shows."""
+    figures.count(timezone.now())
+
+
+@shared_task
+def watch_jumps() -> None:
+    """Find the domains of which many messages came back within a day."""
+    figures.watch(timezone.now())

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.urls import NoReverseMatch, reverse
@@ -18,7 +19,7 @@ from deliveries import domains, reports, watch
 from deliveries.held import is_held
 from deliveries.models import Delivery, LogStatus, MailDomain, State
 from profiles.plots import grouped
-from quarantine import report_words
+from quarantine import figures, report_words
 
 RECENT = timedelta(days=14)
 MOST_DOMAINS = 5
@@ -113,6 +114,28 @@ def of_reports() -> Iterator[Alert]:
             waiting,
         )
     yield Alert(told % {"n": min(waiting, MOST_REPORTS)}, page_url("admin:quarantine_report_changelist"))
+
+
+def of_addresses(*, may_release: bool) -> Iterator[Alert]:
+    """Yield the mail domains of which many messages came back within a day; the periodic job has found them."""
+    for jump in figures.jumps():
+        usual = number_format(jump.usual, decimal_pos=int(jump.usual < 10)) if jump.usual >= 0.05 else _("none")
+        words = {"n": grouped(jump.number), "usual": usual}
+        if jump.domain:
+            told = ngettext(
+                "%(domain)s: %(n)s address was left out within a day (usually %(usual)s). It may have broken down",
+                "%(domain)s: %(n)s addresses were left out within a day (usually %(usual)s). It may have broken down",
+                jump.number,
+            )
+        else:
+            told = ngettext(
+                "%(n)s address was left out within a day because messages came back (usually %(usual)s)",
+                "%(n)s addresses were left out within a day because messages came back (usually %(usual)s)",
+                jump.number,
+            )
+        name = "admin:quarantine_outage_add" if may_release else "admin:quarantine_quarantinedaddress_changelist"
+        asked = "?" + urlencode({"domain": jump.domain}) if may_release and jump.domain else ""
+        yield Alert(told % {**words, "domain": jump.domain}, page_url(name) + asked, "bad")
 
 
 def delivery_url(pk: int) -> str:

@@ -64,6 +64,8 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         counts = _counts([d.current_run_id for d in deliveries if d.current_run_id])
         context["rows"] = [_row(d, counts.get(d.current_run_id or 0, {})) for d in deliveries[:LATEST]]
         context["alerts"] += alerts.of_deliveries(deliveries, counts, at=timezone.now())
+    if may("quarantine.view_quarantinedaddress"):
+        context["alerts"] += alerts.of_addresses(may_release=may("quarantine.release_quarantinedaddress"))
     if may("deliveries.view_maildomain"):
         context["alerts"] += alerts.of_domains(at=timezone.now())
     if may("quarantine.accept_report"):
@@ -153,6 +155,7 @@ def _jobs(request: HttpRequest) -> list[tuple[str, str]]:
         ("profiles.import_profile", "admin:profiles_importjob_add", _("Import people")),
         ("profiles.add_profile", "admin:profiles_profile_add", _("Add one person")),
         ("quarantine.add_quarantinedaddress", "admin:quarantine_quarantinedaddress_add", _("Leave an address out")),
+        ("quarantine.release_quarantinedaddress", "admin:quarantine_outage_add", _("Release after an outage")),
         ("landing.add_landingpage", "admin:landing_landingpage_add", _("Make a public page")),
     )
     found = [(page_url(name), title) for permission, name, title in jobs if request.user.has_perm(permission)]

@@ -3,8 +3,6 @@
 A page never does the work: it rings a worker, and shows how far the worker got.
 """
 
-import csv
-from collections.abc import Iterator
 from typing import Any
 
 from django import forms
@@ -25,7 +23,6 @@ from django.views.decorators.http import require_POST
 from profiles import audit, imports
 from profiles.admin_base import BaseAdmin
 from profiles.errors import ImportRefused
-from profiles.formulas import disarmed
 from profiles.models import CustomField, ImportJob, ImportNote, Service
 from profiles.ring import ring
 from profiles.tasks import check_import, run_import
@@ -39,13 +36,6 @@ ALWAYS = ("created", "updated", "unchanged", "errors")
 ALWAYS_OF_OPT_OUTS = ("opted_out", "created", "unchanged", "errors")
 PEOPLE, OPT_OUTS = "people", "opt-outs"
 LIFTS = "lifts"  # ?only=lifts: the lines that would have opted somebody in again
-
-
-class Echo:
-    """A file that hands back what is written to it."""
-
-    def write(self, text: str) -> str:
-        return text
 
 
 class UploadForm(forms.Form):
@@ -99,6 +89,8 @@ class ImportJobAdmin(BaseAdmin):
 
     @admin.display(description=gettext_lazy("What is in the file"))
     def content(self, job: ImportJob) -> str:
+        if found := imports.content_of(job):
+            return str(found.title)
         return _("Only opt-outs") if job.only_opt_outs else _("People")
 
     @admin.display(description=gettext_lazy("By"))
@@ -106,7 +98,8 @@ class ImportJobAdmin(BaseAdmin):
         return str(job.by or "—")
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super().has_view_permission(request, obj) or self.has_add_permission(request)
+        may = self.has_add_permission(request) if obj is None else _may_import(request, obj)
+        return super().has_view_permission(request, obj) or may
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("profiles.import_profile"))
@@ -171,9 +164,8 @@ class ImportJobAdmin(BaseAdmin):
 
     def do_view(self, request: HttpRequest, pk: int, step: str) -> HttpResponse:
         """Confirm, stop, resume or give up an import."""
-        if not self.has_add_permission(request):
+        if not _may_import(request, self._job(request, pk)):
             raise PermissionDenied
-        self._job(request, pk)
         if step not in STEPS:
             raise Http404
         if not STEPS[step](pk):
@@ -185,18 +177,13 @@ class ImportJobAdmin(BaseAdmin):
 
         By POST only, as it leaves a trace: cells of the file may hold addresses.
         """
-        if not self.has_add_permission(request):
-            raise PermissionDenied
         job = self._job(request, pk)
+        if not _may_import(request, job):
+            raise PermissionDenied
         rows = _rows(job, request.POST.get("only", ""))
         # The name of the file may say who is in it: the number is enough.
         audit.record(audit.Action.EXPORTED, request.user, job, at=timezone.now(), rows=rows.count(), label=str(job.pk))
-        # The words are put in the reader's language now: rows are written after the request.
-        words = {code: imports.note_words(code) for code in imports.CODES}
-        levels = {level.value: str(level.label) for level in Level}
-        texts = {code: (str(found.message), str(found.remedy)) for code, found in words.items()}
-        titles = [_("Line"), _("Kind"), _("Column"), _("Value"), _("What is the matter"), _("What to do")]
-        response = StreamingHttpResponse(_csv(titles, rows, levels, texts), content_type="text/csv; charset=utf-8")
+        response = StreamingHttpResponse(imports.csv_of(rows), content_type="text/csv; charset=utf-8")
         response["Content-Disposition"] = f'attachment; filename="import-{job.pk}.csv"'
         return response
 
@@ -207,7 +194,8 @@ class ImportJobAdmin(BaseAdmin):
         return job
 
     def _live(self, request: HttpRequest, job: ImportJob) -> dict[str, Any]:
-        always = ALWAYS_OF_OPT_OUTS if job.only_opt_outs else ALWAYS
+        content = imports.content_of(job)
+        always = content.always if content else ALWAYS_OF_OPT_OUTS if job.only_opt_outs else ALWAYS
         words = imports.count_words(job).items()
         # What would have lifted an opt-out has a sentence of its own.
         counts = [
@@ -217,13 +205,19 @@ class ImportJobAdmin(BaseAdmin):
         ]
         return {
             "job": job,
+            "holds": content,
             "moving": job.state in MOVING,
             "percent": min(100, job.upto * 100 // job.total) if job.total else 0,
             "counts": counts,
             "refusal": imports.unpacked(job.message),
-            "may_import": self.has_add_permission(request),
+            "may_import": _may_import(request, job),
             "live_url": reverse("admin:profiles_importjob_live", args=[job.pk]),
         }
+
+
+def _may_import(request: HttpRequest, job: ImportJob) -> bool:
+    content = imports.content_of(job)
+    return bool(request.user.has_perm(content.permission if content else "profiles.import_profile"))
 
 
 def _receive(form: UploadForm, user: Any) -> ImportJob | None:
@@ -275,17 +269,6 @@ def _notes(job: ImportJob, after: str, *, only: str) -> dict[str, Any]:
     more = f"?{asked}after={shown[-1].line}-{shown[-1].pk}#notes" if len(found) > NOTES_PER_PAGE else ""
     words = [(note, imports.note_words(note.code)) for note in shown]
     return {"notes": words, "more": more, "after": after, "only": only}
-
-
-def _csv(
-    titles: list[str], rows: QuerySet[ImportNote], levels: dict[int, str], texts: dict[str, tuple[str, str]]
-) -> Iterator[str]:
-    writer = csv.writer(Echo())
-    yield "\ufeff" + str(writer.writerow(titles))  # spreadsheets take a file without a mark for an old encoding
-    columns = ("line", "level", "column", "value", "code")
-    for line, level, column, value, code in rows.values_list(*columns).iterator(chunk_size=2_000):
-        cells = (line, levels.get(level, ""), column, value, *texts.get(code, (code, "")))
-        yield str(writer.writerow([disarmed(str(cell)) for cell in cells]))
 
 
 def _same_file(job: ImportJob) -> ImportJob | None:

@@ -6,8 +6,8 @@ with memory_of(job) as memory:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from profiles import consent, custom_fields, opt_outs
 from profiles.blacklist import FLAGS
@@ -16,37 +16,36 @@ from profiles.models import ImportJob
 from profiles.opt_outs import AddressOptOut, Outcome
 
 from . import store
+from .contents import Done, content_of
 from .files import Record, Sheet
 from .lines import REMARK, Line, read_lines
 from .opt_out_lines import OptOutLine, read_opt_outs, services_by_name
 from .people import Counts, apply_consent, apply_data, count_notes
-from .scratch import MarkScratch, Scratch
+from .scratch import MarkScratch, Memory, Scratch
 
 MAX_LINES = 5_000
 # An opt-out of an address that nobody has locks that address: PostgreSQL's table of locks has room for 6,400 or so.
 MAX_OPT_OUTS = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What became of the lines of a batch."""
-
-    lines: Sequence[Line]
-    counts: Counts
-
-
 def size_of(job: ImportJob, wanted: int) -> int:
     """Return how many lines a batch of a job has."""
+    if content := content_of(job):
+        return max(1, min(wanted, content.batch))
     return max(1, min(wanted, MAX_OPT_OUTS if job.only_opt_outs else MAX_LINES))
 
 
-def memory_of(job: ImportJob) -> Scratch | MarkScratch:
+def memory_of(job: ImportJob) -> Memory:
     """Return the memory of a dry run."""
+    if content := content_of(job):
+        return content.memory()
     return MarkScratch() if job.only_opt_outs else Scratch()
 
 
 def run(job: ImportJob, sheet: Sheet, records: Sequence[Record], *, evidence: Evidence, at: datetime) -> Done:
     """Apply a batch."""
+    if content := content_of(job):
+        return content.run(job, sheet, records, evidence, at)
     if job.only_opt_outs:
         return _run_opt_outs(job, sheet, records, evidence, at)
     counts = Counts()
@@ -58,10 +57,10 @@ def run(job: ImportJob, sheet: Sheet, records: Sequence[Record], *, evidence: Ev
     return _counted(lines, counts)
 
 
-def check(
-    memory: Scratch | MarkScratch, job: ImportJob, sheet: Sheet, records: Sequence[Record], *, at: datetime
-) -> Done:
-    """Do what `run` does, but write nothing."""
+def check(memory: Any, job: ImportJob, sheet: Sheet, records: Sequence[Record], *, at: datetime) -> Done:
+    """Do what `run` does, but write nothing; `memory` is that of the job."""
+    if content := content_of(job):
+        return content.check(memory, job, sheet, records, at)
     if isinstance(memory, MarkScratch):
         return _check_opt_outs(memory, job, sheet, records, at)
     counts = Counts()

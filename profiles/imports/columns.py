@@ -67,24 +67,26 @@ _OPT_OUT_ALIASES = {
 }  # fmt: skip
 
 
-def _by_alias(names: Mapping[str, Iterable[str]]) -> dict[str, str]:
+def aliased(names: Mapping[str, Iterable[str]]) -> dict[str, str]:
+    """Return what columns may be called: the name of the column."""
     return {alias: name for name, aliases in names.items() for alias in (name, *aliases)}
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What a file may hold: its columns, and those of which it needs one."""
+    """What a file may hold: its columns, those of which it needs one, and whether there may be own fields besides."""
 
     by_alias: Mapping[str, str]
     known: tuple[str, ...]
     needs: tuple[str, ...]
     needless: str  # the refusal of a file that has none of them
     unknown: str  # the refusal of a file that has no column at all that is known
+    attributes: bool = True
 
 
-PEOPLE = Table(_by_alias(_ALIASES), KNOWN, (EXTERNAL_ID, EMAIL), "no_identity", "no_known_column")
+PEOPLE = Table(aliased(_ALIASES), KNOWN, (EXTERNAL_ID, EMAIL), "no_identity", "no_known_column")
 OPT_OUTS = Table(
-    {**_by_alias(_ALIASES), **_by_alias(_OPT_OUT_ALIASES)},
+    {**aliased(_ALIASES), **aliased(_OPT_OUT_ALIASES)},
     (*ADDRESSES, ADDRESS, CHANNEL, *FLAG_COLUMNS, SERVICE, DATE, REASON, "country"),
     (*ADDRESSES, ADDRESS),
     "no_address_column",
@@ -131,8 +133,8 @@ def read_header(cells: Iterable[str], table: Table = PEOPLE, own: Headings | Non
         if not title:
             raise refusal("unnamed_column", position=position)
         if name is None:
-            code = "bad_attribute" if _ATTRIBUTE.match(title) else "unknown_column"
-            raise refusal(code, position=position, value=title[:100], known=", ".join((*table.known, ATTRIBUTE + "…")))
+            code = "bad_attribute" if table.attributes and _ATTRIBUTE.match(title) else "unknown_column"
+            raise refusal(code, position=position, value=title[:100], known=_known(table))
         if name in names[: position - 1]:
             raise refusal("duplicate_column", position=position, value=title[:100])
     if not any(name in names for name in table.needs):
@@ -140,8 +142,12 @@ def read_header(cells: Iterable[str], table: Table = PEOPLE, own: Headings | Non
     return tuple(name for name in names if name)
 
 
+def _known(table: Table) -> str:
+    return ", ".join((*table.known, *[ATTRIBUTE + "…"] * table.attributes))
+
+
 def _name(title: str, table: Table, own: Headings) -> str | None:
-    if found := _ATTRIBUTE.match(title):
+    if table.attributes and (found := _ATTRIBUTE.match(title)):
         return ATTRIBUTE + found[1] if _ATTRIBUTE_NAME.fullmatch(found[1]) else None
     if known := table.by_alias.get(plain(title)):
         return known

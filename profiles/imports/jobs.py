@@ -30,8 +30,8 @@ from profiles.errors import ImportRefused
 from profiles.models import CustomField, ImportJob, ImportNote, Service, Source
 
 from . import batches
-from .batches import Done
-from .columns import OPT_OUTS, PEOPLE, own_headings
+from .columns import OPT_OUTS, PEOPLE, Table, own_headings
+from .contents import Done, content_of
 from .files import Record, Sheet
 from .lines import Note
 from .people import Counts
@@ -55,6 +55,7 @@ class Options:
 
     provenance: str
     basis: str = ""
+    kind: str = ""  # of a file that another application reads: see `contents`
     only_opt_outs: bool = False  # `service` is then the one to leave, and nobody is written to: no basis is needed
     service: Service | None = None
     keep_invalid: bool = False
@@ -66,7 +67,7 @@ def receive(file: "File[bytes]", *, name: str, options: Options, state: State = 
     """Store a file to import and return its job. Raise ImportRefused without provenance or, for people, basis."""
     if options.only_opt_outs and not options.provenance.strip():
         raise refusal("no_source")
-    if not (options.only_opt_outs or (options.provenance.strip() and options.basis.strip())):
+    if not (options.kind or options.only_opt_outs or (options.provenance.strip() and options.basis.strip())):
         raise refusal("no_provenance")
     if file.size > settings.IMPORT_MAX_BYTES:
         raise refusal("too_big", limit=settings.IMPORT_MAX_BYTES)
@@ -77,7 +78,7 @@ def receive(file: "File[bytes]", *, name: str, options: Options, state: State = 
         state=state, owner=owner, expires_at=at + settings.LEASE_TIME if owner else None, file_name=name[:200],
         file_digest=sha.hexdigest(), service=options.service, provenance=options.provenance.strip()[:300],
         basis=options.basis.strip()[:300], keep_invalid=options.keep_invalid, by=options.by,
-        only_opt_outs=options.only_opt_outs,
+        only_opt_outs=options.only_opt_outs, kind=options.kind,
     )  # fmt: skip
     # The name that it had may say who is in it, or not be a name of a file here.
     job.file.save(f"{uuid.uuid4().hex}.csv", file, save=False)
@@ -205,7 +206,8 @@ class Worker:
         with transaction.atomic():
             self.update(started_at=at, total=total)
             reason = " – ".join(text for text in (job.provenance, job.basis) if text)
-            consent.state_provenance(reason, evidence=self.evidence, at=at, service=job.service)
+            if not job.kind:
+                consent.state_provenance(reason, evidence=self.evidence, at=at, service=job.service)
         job.started_at, job.total = at, total
 
     def run_batch(self, records: list[Record], sheet: Sheet) -> None:
@@ -284,8 +286,13 @@ def sheet_of(job: ImportJob) -> Sheet:
     """Return the file of a job, its header read. Raise ImportRefused."""
     if not job.file:
         raise refusal("missing")
-    table = OPT_OUTS if job.only_opt_outs else PEOPLE
-    return Sheet.open(Path(job.file.path), table, own_headings(CustomField.objects.all()))
+    return Sheet.open(Path(job.file.path), _table(job), {} if job.kind else own_headings(CustomField.objects.all()))
+
+
+def _table(job: ImportJob) -> Table:
+    if content := content_of(job):
+        return content.table
+    return OPT_OUTS if job.only_opt_outs else PEOPLE
 
 
 def _batches(job: ImportJob, sheet: Sheet, *, upto: int) -> Iterator[list[Record]]:

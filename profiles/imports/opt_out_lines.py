@@ -31,7 +31,7 @@ _CHANNELS: Mapping[Channel | None, tuple[str, ...]] = {
     Channel.DIRECT_MAIL: ("direct_mail", "post", "postal", "courrier", "courrier_postal"),
     Channel.PHONE: ("phone", "telephone", "call", "appel"),
 }
-_BY_WORD = {word: channel for channel, words in _CHANNELS.items() for word in (*words, FLAGS[channel])}
+BY_WORD = {word: channel for channel, words in _CHANNELS.items() for word in (*words, FLAGS[channel])}
 
 
 @dataclass(slots=True)
@@ -103,7 +103,7 @@ def _read(record: Record, columns: Columns, services: Mapping[str, Service], tod
 
 def _take_addresses(line: OptOutLine, cells: Mapping[str, str]) -> None:
     bad = []
-    is_email = _BY_WORD.get(plain(cells.get(CHANNEL, ""))) == Channel.EMAIL
+    is_email = BY_WORD.get(plain(cells.get(CHANNEL, ""))) == Channel.EMAIL
     for column in (*ADDRESSES, ADDRESS):
         if text := cells.get(column):
             channel = ADDRESSES.get(column) or (Channel.EMAIL if "@" in text or is_email else Channel.SMS)
@@ -121,8 +121,8 @@ def _take_addresses(line: OptOutLine, cells: Mapping[str, str]) -> None:
 
 def _take_scope(line: OptOutLine, cells: Mapping[str, str], services: Mapping[str, Service]) -> None:
     if text := cells.get(CHANNEL):
-        if (word := plain(text)) in _BY_WORD:
-            line.channels.append(_BY_WORD[word])
+        if (word := plain(text)) in BY_WORD:
+            line.channels.append(BY_WORD[word])
         else:
             line.note(ERROR, "bad_channel", CHANNEL, text)
     for column, channel in FLAG_COLUMNS.items():

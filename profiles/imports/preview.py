@@ -1,6 +1,6 @@
 """The first lines of a file, as they are understood, before anybody is looked up or changed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import islice
@@ -14,9 +14,10 @@ from profiles.addresses import read
 from profiles.blacklist import FLAGS
 from profiles.channels import Channel
 
+from . import contents
 from .columns import ADDRESSES, ATTRIBUTE, EMAIL, EXTERNAL_ID, FLAG_COLUMNS, OPT_OUTS, Columns
 from .files import Record, Sheet
-from .lines import ERROR, PersonLine, check_address, printable, read_lines, text_of
+from .lines import ERROR, Line, PersonLine, check_address, printable, read_lines, text_of
 from .opt_out_lines import OptOutLine, read_opt_outs, services_by_name
 from .words import Words, note_words
 
@@ -43,8 +44,15 @@ def preview(sheet: Sheet, *, keep_invalid: bool, at: datetime, rows: int = 5) ->
         found = read_opt_outs(records, columns, services=services_by_name(), today=at.date())
         shown = [_opt_out_row(line, record, columns) for line, record in zip(found, records, strict=True)]
         return Preview(columns, shown)
+    if content := contents.of_table(sheet.table):
+        return Preview(columns, [_read_row(*one, columns) for one in content.read(records, columns, at)])
     lines = read_lines(records, columns, keep_invalid=keep_invalid, kinds=custom_fields.kinds())
     return Preview(columns, [_row(line, columns, keep_invalid) for line in lines])
+
+
+def _read_row(line: Line, cells: Mapping[str, str], columns: Columns) -> Row:
+    problems = [note_words(note.code) for note in line.notes if note.level == ERROR]
+    return Row(line.line, [cells.get(column, "") for column in columns], problems)
 
 
 def _opt_out_row(line: OptOutLine, record: Record, columns: Columns) -> Row:

@@ -28,21 +28,21 @@ _TABLES = """
 """
 
 
-class _Memory:
+class Memory:
     """A private SQLite file. Use it in a `with` block."""
 
     def __init__(self, tables: str) -> None:
-        self._base = sqlite3.connect("", isolation_level=None)
-        self._base.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + tables)
+        self.base = sqlite3.connect("", isolation_level=None)
+        self.base.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + tables)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._base.close()
+        self.base.close()
 
 
-class MarkScratch(_Memory):
+class MarkScratch(Memory):
     """The memory of a dry run of opt-outs: those that the earlier batches would have written."""
 
     def __init__(self) -> None:
@@ -51,19 +51,19 @@ class MarkScratch(_Memory):
     def among(self, marks: Iterable[Mark]) -> list[Mark]:
         """Return those of the opt-outs that would be there by now."""
         wanted = {_mark_text(mark): mark for mark in marks}
-        rows = self._base.execute(
+        rows = self.base.execute(
             "SELECT body FROM mark WHERE body IN (SELECT value FROM json_each(?))", [json.dumps([*wanted])]
         )
         return [wanted[body] for (body,) in rows]
 
     def add(self, marks: Iterable[Mark]) -> None:
         """Remember the opt-outs that a batch would have written."""
-        self._base.execute("BEGIN")
-        self._base.executemany("INSERT OR IGNORE INTO mark VALUES (?)", [(_mark_text(mark),) for mark in marks])
-        self._base.execute("COMMIT")
+        self.base.execute("BEGIN")
+        self.base.executemany("INSERT OR IGNORE INTO mark VALUES (?)", [(_mark_text(mark),) for mark in marks])
+        self.base.execute("COMMIT")
 
 
-class Scratch(_Memory):
+class Scratch(Memory):
     """The memory of one dry run of people."""
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class Scratch(_Memory):
         identifiers = self._find("by_external_id", "external_id", [line.external_id for line in lines])
         emails = self._find("by_email", "digest", [line.email_digest.hex() for line in lines if line.email])
         wanted = [*by_pk, *identifiers.values(), *emails.values()]
-        rows = self._base.execute(
+        rows = self.base.execute(
             "SELECT id, body FROM person WHERE id IN (SELECT value FROM json_each(?))", [json.dumps(wanted)]
         )
         by_pk.update({pk: _unpacked(pk, body) for pk, body in rows})
@@ -98,22 +98,22 @@ class Scratch(_Memory):
         for person in touched:
             if person.pk is None:
                 person.pk, self._next = self._next, self._next + 1
-        self._base.execute("BEGIN")
+        self.base.execute("BEGIN")
         self._put("person", [(person.pk, _packed(person)) for person in touched])
         named = [(person.values[EXTERNAL_ID], person.pk) for person in touched if person.values.get(EXTERNAL_ID)]
         self._put("by_external_id", named)
         self._put("by_email", [(value.hex(), person.pk) for person in touched for value in person.gained])
-        self._base.execute("COMMIT")
+        self.base.execute("COMMIT")
 
     def _find(self, table: str, column: str, keys: list[str]) -> dict[str, int]:
-        found = self._base.execute(
+        found = self.base.execute(
             f"SELECT {column}, person FROM {table} WHERE {column} IN (SELECT value FROM json_each(?))",  # noqa: S608
             [json.dumps(keys)],
         )
         return dict(found.fetchall())
 
     def _put(self, table: str, rows: Iterable[tuple[Any, Any]]) -> None:
-        self._base.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", rows)  # noqa: S608
+        self.base.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", rows)  # noqa: S608
 
 
 def _mark_text(mark: Mark) -> str:

@@ -11,6 +11,8 @@ from profiles.addresses import Flaw
 from profiles.errors import ImportRefused
 from profiles.models import ImportJob
 
+from .contents import content_of
+
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise
 
@@ -93,6 +95,36 @@ NOTES: Mapping[str, Words] = {
     "cut_reason": Words(_("This reason is too long: only its beginning is kept."), _("Nothing to do.")),
     "no_opt_out": Words(
         _("This line asks for no opt-out: nothing was done."), _("Leave the cell empty, or write yes, to opt out.")
+    ),
+    "bad_status": Words(
+        _("This is not a status."), _("Write left_out, or leave the cell empty: the address is then left out.")
+    ),
+    "bad_digest": Words(
+        _("This is no digest of an erased address."),
+        _("Leave it as the export wrote it: 32 digits and letters, with the channel beside it."),
+    ),
+    "not_left_out": Words(
+        _("This address was not left out where it comes from: nothing was done."), _("Nothing to do.")
+    ),
+    "released_by_then": Words(
+        _("This address has been released by itself by now: nothing was done."),
+        _("Nothing to do. To leave it out all the same, leave its date of release empty."),
+    ),
+    "always_written_to": Words(
+        _("This address is always written to, whatever comes back: nothing was done."),
+        _("To leave it out, open it in the addresses left out and have its errors counted again first."),
+    ),
+    "bad_cause": Words(
+        _("This cause is not known: it is “Import”."),
+        _("Nothing to do. Causes are bounce, complaint, stop, person, operator and import."),
+    ),
+    "bad_left_out_date": Words(
+        _("This is not a moment in the past: today’s is kept."),
+        _("Nothing to do. A date is read as year, month and day, such as 2024-03-02."),
+    ),
+    "bad_until": Words(
+        _("This date of release cannot be read: the address is left out for good."),
+        _("Nothing to do. A date is read as year, month and day, such as 2027-03-02."),
     ),
     "left_out": Words(_("This address is left out of every delivery."), _IF_IT_WORKS),
     "left_out_bounce": Words(_("Messages to this address came back: it is left out of every delivery."), _IF_IT_WORKS),
@@ -178,6 +210,9 @@ def note_words(code: str) -> Words:
 
 def count_words(job: ImportJob) -> dict[str, "_StrOrPromise"]:
     """Return what each count of a job means, in the order in which they are told."""
+    if content := content_of(job):
+        names = ("errors", "warnings")
+        return {**content.counts, **{name: _name_of(name) for name in names}}
     if job.only_opt_outs:
         return {**_OPT_OUT_COUNTS, **{name: _name_of(name) for name in ("errors", "warnings", "lifts_ignored")}}
     return {name: _name_of(name) for name in _PEOPLE_COUNTS}

@@ -76,6 +76,8 @@ class ImportJob(models.Model):
         _("only opt-outs"), default=False,
         help_text=_("A list of addresses that must not be written to, from a former system. It makes no profile."),
     )  # fmt: skip
+    # What the file holds, where another application reads it (profiles.imports.contents); empty: people or opt-outs.
+    kind = models.CharField(max_length=20, blank=True, db_default="", editable=False)
     keep_invalid = models.BooleanField(_("keep people whose address cannot be read"), default=False)
     by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("by")

@@ -1,5 +1,5 @@
 """The admin of the addresses left out; importing the package registers it."""
 
-from . import answer_rules, domains, entries
+from . import answer_rules, domains, entries, outages
 
-__all__ = ["answer_rules", "domains", "entries"]
+__all__ = ["answer_rules", "domains", "entries", "outages"]

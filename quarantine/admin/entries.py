@@ -1,48 +1,46 @@
 """Addresses left out: find them, see why, add one after seeing whom it touches, release them with a reason."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin import helpers
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST
 
-from profiles import addresses
-from profiles.admin import hooks
 from profiles.admin_base import BaseAdmin
 from profiles.channels import Channel
 from profiles.consent import Evidence
-from profiles.lookup import address_q
-from profiles.models import Address, Profile
-from quarantine.escalation import Target, quarantine, release
-from quarantine.models import Cause, QuarantinedAddress, QuarantineEvent, Status
+from quarantine import listing, words
+from quarantine.escalation import Target, quarantine
+from quarantine.models import Cause, QuarantinedAddress, QuarantineEvent
 
-from .forms import AddForm, ReasonForm
+from . import acts, export, figures, upload
+from .forms import AddForm
+from .listing import DaysFilter, EntryChangeList
+from .people import entry_of, holders
 from .person import PersonView
 
-PROFILES_SHOWN = 50
 EVENTS_SHOWN = 50
+LIST = "admin:quarantine_quarantinedaddress_changelist"
 
 
 @admin.register(QuarantinedAddress)
 class QuarantinedAddressAdmin(BaseAdmin):
-    list_display = ("address", "channel", "status", "cause", "quarantined_at", "next_release")
-    list_filter = ("status", "cause", "channel")
+    list_display = ("address", "channel", "status", "why", "reason", "since", "next_release")
+    list_filter = (DaysFilter, "status", "cause", "reason", "channel")
     search_fields = ("key",)
     search_help_text = gettext_lazy("Address, its beginning, or @domain")
     private_search = True
     list_disable_select_all = True
+    list_before_template = "admin/quarantine/list_before.html"
     actions = ("release_action",)
     fields = (
         "address", "channel", "status", "cause", "reason", "quarantined_at", "next_release", "errors", "last_error_at",
@@ -62,51 +60,92 @@ class QuarantinedAddressAdmin(BaseAdmin):
         return False
 
     def has_release_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.has_perm("quarantine.release_quarantinedaddress"))
+        return bool(request.user.has_perm(acts.RELEASE))
 
+    # -- the list ---------------------------------------------------------------------------------------------
     @admin.display(description=gettext_lazy("Address"))
     def address(self, entry: QuarantinedAddress) -> str:
         return entry.value or _("Erased (%(start)s…)") % {"start": bytes(entry.digest).hex()[:8]}
 
-    @admin.display(description=gettext_lazy("Next release"))
+    @admin.display(description=gettext_lazy("Cause"))
+    def why(self, entry: QuarantinedAddress) -> str:
+        return entry.get_cause_display() if entry.cause else "—"
+
+    @admin.display(description=gettext_lazy("Since"))
+    def since(self, entry: QuarantinedAddress) -> str:
+        at = entry.quarantined_at
+        # Not broken in two: a narrow column would put the year below the day.
+        return date_format(timezone.localtime(at), "SHORT_DATE_FORMAT").replace(" ", "\u00a0") if at else "—"
+
+    @admin.display(description=gettext_lazy("Next release, and why"))
     def next_release(self, entry: QuarantinedAddress) -> str:
-        if entry.status != Status.QUARANTINED:
-            return "—"
-        return (
-            date_format(timezone.localtime(entry.release_at), "DATETIME_FORMAT")
-            if entry.release_at
-            else _("None: for good")
-        )
+        return words.next_release(entry, at=timezone.now()) or "—"
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[EntryChangeList]:
+        return EntryChangeList
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[QuarantinedAddress], search_term: str
     ) -> tuple[QuerySet[QuarantinedAddress], bool]:
-        """Look an exact address up by its digest, else the beginning of the key, else (@…) the domain."""
         text = search_term.strip()
-        if not text:
-            return queryset, False
-        if text.startswith("@"):
-            return queryset.filter(key__endswith=addresses.fold(text)), False
-        return queryset.filter(address_q(text) | Q(key__startswith=addresses.fold(text))), False
+        return (queryset.filter(listing.search_q(text)) if text else queryset), False
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        may = request.user.has_perm
+        asked = request.GET.urlencode()
+        more = {
+            "may_export": may("quarantine.export_quarantinedaddress"),
+            "may_import": may("quarantine.import_quarantinedaddress"),
+            "export_url": reverse("admin:quarantine_export") + (f"?{asked}" if asked else ""),
+        }
+        return super().changelist_view(request, {**more, **(extra_context or {})})
+
+    @admin.action(description=gettext_lazy("Release…"), permissions=["release"])
+    def release_action(self, request: HttpRequest, queryset: QuerySet[QuarantinedAddress]) -> HttpResponse | None:
+        return acts.perform(self, request, "release", list(queryset), back=reverse(LIST))
+
+    def export_view(self, request: HttpRequest) -> StreamingHttpResponse:
+        return export.export(self, request)
+
+    def import_view(self, request: HttpRequest) -> HttpResponse:
+        return upload.view(self, request)
+
+    def figures_view(self, request: HttpRequest) -> HttpResponse:
+        return figures.view(self, request)
 
     # -- one entry --------------------------------------------------------------------------------------------
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
         entry = kwargs.get("obj")
         if entry is not None:
-            context["history"] = QuarantineEvent.objects.filter(entry_id=entry.pk).order_by("-pk")[:EVENTS_SHOWN]
+            events = list(QuarantineEvent.objects.filter(entry_id=entry.pk).order_by("-pk")[: EVENTS_SHOWN + 1])
+            context["history"], context["more_history"] = events[:EVENTS_SHOWN], len(events) > EVENTS_SHOWN
             context["people"] = holders([Target(Channel(entry.channel), bytes(entry.digest))])
             context["blocking"] = entry.is_blocking(timezone.now())
-            context["may_release"] = entry.status == Status.QUARANTINED and self.has_release_permission(request)
+            context["acts"] = [
+                (name, act.link, reverse(f"admin:quarantine_{name}", args=[entry.pk]))
+                for name, act in acts.ACTS.items()
+                if act.fits(request, entry, timezone.now())
+            ]
         return super().render_change_form(request, context, *args, **kwargs)
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
         return [
             path("person/<int:pk>/", view(PersonView(self)), name="quarantine_person"),
-            path("<int:pk>/release/", view(self.release_view), name="quarantine_release"),
+            path("export/", view(require_POST(self.export_view)), name="quarantine_export"),
+            path("import/", view(self.import_view), name="quarantine_import"),
+            path("figures/", view(self.figures_view), name="quarantine_figures"),
+            *(path(f"<int:pk>/{name}/", view(self._act(name)), name=f"quarantine_{name}") for name in acts.ACTS),
             *super().get_urls(),
         ]
 
+    def _act(self, name: str) -> Callable[[HttpRequest, int], HttpResponse]:
+        def act(request: HttpRequest, pk: int) -> HttpResponse:
+            return acts.view(self, request, pk, name)
+
+        return act
+
+    # -- adding -----------------------------------------------------------------------------------------------
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """Ask for an address, then show whom it touches, then leave it out."""
         if not self.has_add_permission(request):
@@ -115,6 +154,7 @@ class QuarantinedAddressAdmin(BaseAdmin):
         sure = request.method == "POST" and form.is_valid()
         if sure and "confirm" in request.POST:
             return self._add(request, form)
+        known = [entry for target in form.targets if (entry := entry_of(target))] if sure else []
         context = {
             **self.admin_site.each_context(request),
             "title": _("Leave an address out"),
@@ -122,7 +162,7 @@ class QuarantinedAddressAdmin(BaseAdmin):
             "sure": sure,
             "targets": form.targets if sure else (),
             "people": holders(form.targets) if sure else (),
-            "known": [e for t in form.targets if (e := entry_of(t))] if sure else (),
+            "known": [(entry, entry.is_blocking(timezone.now())) for entry in known],
         }
         return TemplateResponse(request, "admin/quarantine/add.html", context)
 
@@ -133,82 +173,4 @@ class QuarantinedAddressAdmin(BaseAdmin):
             messages.success(request, _("This address is left out from now on. Nothing is sent to it."))
         else:
             messages.info(request, _("This address was left out already. It keeps its cause and date."))
-        return HttpResponseRedirect(reverse("admin:quarantine_quarantinedaddress_changelist"))
-
-    # -- releasing --------------------------------------------------------------------------------------------
-    def release_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        if not self.has_release_permission(request):
-            raise PermissionDenied
-        entry = get_object_or_404(QuarantinedAddress, pk=pk)
-        return self._release(request, [entry]) or HttpResponseRedirect(
-            reverse("admin:quarantine_quarantinedaddress_change", args=[pk])
-        )
-
-    @admin.action(description=gettext_lazy("Release…"), permissions=["release"])
-    def release_action(self, request: HttpRequest, queryset: QuerySet[QuarantinedAddress]) -> HttpResponse | None:
-        return self._release(request, list(queryset))
-
-    def _release(self, request: HttpRequest, entries: list[QuarantinedAddress]) -> HttpResponse | None:
-        """Ask why and show whom it touches; return None once the entries are released."""
-        form = ReasonForm(request.POST if "confirm" in request.POST else None)
-        if form.is_bound and form.is_valid():
-            evidence = Evidence.of_operator(request.user, reason=form.cleaned_data["reason"])
-            done = release(entries, evidence=evidence, at=timezone.now())
-            told = ngettext("%(n)d address may be written to again.", "%(n)d addresses may be written to again.", done)
-            messages.success(request, told % {"n": done})
-            return None
-        context = {
-            **self.admin_site.each_context(request),
-            "title": _("Write to this address again?"),
-            "form": form,
-            "entries": entries,
-            "people": holders([Target(Channel(entry.channel), bytes(entry.digest)) for entry in entries]),
-            "checkbox_name": helpers.ACTION_CHECKBOX_NAME,
-        }
-        return TemplateResponse(request, "admin/quarantine/release.html", context)
-
-
-def holders(targets: Sequence[Target]) -> list[Profile]:
-    """Return the profiles that have one of these addresses, at most fifty."""
-    condition = Q()
-    for target in targets:
-        condition |= Q(channel=target.channel, digest=target.digest)
-    if not condition:
-        return []
-    held = Address.objects.filter(condition).values("profile")
-    return list(Profile.objects.filter(pk__in=held).order_by("pk")[:PROFILES_SHOWN])
-
-
-def entry_of(target: Target) -> QuarantinedAddress | None:
-    """Return what is known of an address, where it is left out already."""
-    rows = QuarantinedAddress.objects.blocking(timezone.now())
-    return rows.filter(channel=target.channel, digest=target.digest, scope="").first()
-
-
-def address_states(rows: Sequence[Address]) -> Mapping[int, SafeString]:
-    """Say of each address left out: why, since when, until when. One query."""
-    digests = {bytes(row.digest) for row in rows}
-    entries = QuarantinedAddress.objects.blocking(timezone.now()).filter(
-        channel__in={row.channel for row in rows}, digest__in=digests
-    )
-    by_digest = {(entry.channel, bytes(entry.digest)): entry for entry in entries}
-    found = {row.pk: by_digest.get((row.channel, bytes(row.digest))) for row in rows}
-    return {pk: _state(entry) for pk, entry in found.items() if entry}
-
-
-def _state(entry: QuarantinedAddress) -> SafeString:
-    words = {"cause": entry.get_cause_display(), "since": _day(entry.quarantined_at), "until": _day(entry.release_at)}
-    told = (
-        _("Left out since %(since)s, until %(until)s: %(cause)s")
-        if entry.release_at
-        else _("Left out since %(since)s: %(cause)s")
-    )
-    url = reverse("admin:quarantine_quarantinedaddress_change", args=[entry.pk])
-    return format_html('<a class="c-link c-bad" href="{}">{}</a>', url, told % words)
-
-
-def _day(moment: Any) -> str:
-    return date_format(timezone.localtime(moment), "DATE_FORMAT") if moment else ""
-
-
-hooks.address_states.append(address_states)
+        return HttpResponseRedirect(reverse(LIST))

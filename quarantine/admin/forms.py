@@ -1,9 +1,11 @@
 """Forms about addresses left out."""
 
+from datetime import date, datetime, time
 from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -67,3 +69,29 @@ class ReasonForm(forms.Form):
         label=gettext_lazy("Why may it be written to again?"), max_length=1000,
         widget=forms.Textarea(attrs={"rows": 3}),
     )  # fmt: skip
+
+
+class ReleaseDateForm(forms.Form):
+    """From which day an address may be written to again, and why; `release_at` is None for never by itself."""
+
+    day = forms.DateField(
+        label=gettext_lazy("Written to again from"), required=False,
+        widget=forms.DateInput(attrs={"type": "date", "class": "c-input"}, format="%Y-%m-%d"),
+        help_text=gettext_lazy("Empty: it stays left out until somebody releases it."),
+    )  # fmt: skip
+    reason = forms.CharField(
+        label=gettext_lazy("Why"), max_length=1000, widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=gettext_lazy("Kept in the history of the address."),
+    )  # fmt: skip
+
+    def clean_day(self) -> date | None:
+        day: date | None = self.cleaned_data["day"]
+        if day and day <= timezone.localdate():
+            raise forms.ValidationError(_("Choose a day after today. To write to it now, release it."))
+        return day
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean() or self.cleaned_data
+        day = found.get("day")
+        midnight = datetime.combine(day, time.min, tzinfo=timezone.get_current_timezone()) if day else None
+        return {**found, "release_at": midnight}

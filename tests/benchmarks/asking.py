@@ -18,20 +18,32 @@ LOG = DeliveryLog._meta.db_table
 
 
 def ask(delivery: Delivery, pages: Mapping[str, tuple[str, Sequence[int]]], *, repeat: int) -> dict[str, float]:
-    """Return name → milliseconds of a whole answer, the median, for pages of a delivery as (URL name, arguments).
+    """Return name → milliseconds of a whole answer, the median, for pages of a delivery as (URL name, arguments)."""
+    addresses = {
+        name: reverse(f"admin:deliveries_delivery_{page}", args=[delivery.pk, *arguments])
+        for name, (page, arguments) in pages.items()
+    }
+    return ask_for(visitor(), addresses, table=LOG, repeat=repeat)
 
-    Raise AssertionError for a page that fails, counts log rows, or (PostgreSQL) reads the log from end to end.
-    """
+
+def visitor() -> Client:
+    """Return somebody who may see everything."""
     settings.ALLOWED_HOSTS = ["testserver"]
     client = Client()
-    user = get_user_model().objects.create(username="bench", is_staff=True, is_superuser=True)
-    client.force_login(user)
+    client.force_login(get_user_model().objects.create(username="bench", is_staff=True, is_superuser=True))
+    return client
+
+
+def ask_for(client: Client, addresses: Mapping[str, str], *, table: str, repeat: int) -> dict[str, float]:
+    """Return name → milliseconds of a whole answer, the median, for pages by their addresses.
+
+    Raise AssertionError for a page that fails, counts the rows of a long table, or (PostgreSQL) reads all of it.
+    """
     found = {}
-    for name, (page, arguments) in pages.items():
-        address = reverse(f"admin:deliveries_delivery_{page}", args=[delivery.pk, *arguments])
+    for name, address in addresses.items():
         with _noted() as statements:
             assert client.get(address).status_code == 200
-        _look_at(statements)
+        _look_at(statements, table)
         times = []
         for _number in range(max(repeat, 3)):
             start = time.perf_counter()
@@ -53,13 +65,13 @@ def _noted() -> Iterator[list[tuple[str, Any]]]:
         yield statements
 
 
-def _look_at(statements: Sequence[tuple[str, Any]]) -> None:
-    """Raise for a statement that counts the log or reads all of it."""
-    of_log = [(sql, params) for sql, params in statements if f'"{LOG}"' in sql and sql.startswith("SELECT")]
-    for sql, params in of_log:
+def _look_at(statements: Sequence[tuple[str, Any]], table: str) -> None:
+    """Raise for a statement that counts a table or reads all of it."""
+    about = [(sql, params) for sql, params in statements if f'"{table}"' in sql and sql.startswith("SELECT")]
+    for sql, params in about:
         assert "COUNT(" not in sql.upper(), sql
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
                 cursor.execute(f"EXPLAIN {sql}", params)
                 plan = "\n".join(row[0] for row in cursor.fetchall())
-            assert f"Seq Scan on {LOG}" not in plan, plan
+            assert f"Seq Scan on {table}" not in plan, plan

@@ -13,9 +13,10 @@ from django.utils import timezone
 from deliveries import domains, sending
 from deliveries.held import Held, held
 from deliveries.models import AnalysisRun, Delivery, Lease, LogStatus, MailDomain, State
+from quarantine import figures
 from tests.campaign.test_backoffice import delivery_about
 from tests.deliveries.working import analysed, draft
-from tests.factories import ProfileFactory, UserFactory
+from tests.factories import ProfileFactory, QuarantinedAddressFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 S = LogStatus
@@ -98,6 +99,30 @@ def test_alerts_take_the_same_queries_whatever_there_is(client: Client, django_a
         sending.start(delivery, at=timezone.now() - timedelta(hours=1))
         AnalysisRun.objects.update(complaints=9)
         MailDomain.objects.create(domain=f"{number}.example", deferrals=90, answered_at=timezone.now())
-    with django_assert_max_num_queries(11):
+    with django_assert_max_num_queries(12):
         found = alerts(client)
     assert len(found) == 6 + 5
+
+
+def test_a_domain_whose_messages_come_back_is_told_and_leads_to_its_release(client: Client) -> None:
+    at = timezone.now() - timedelta(hours=1)
+    for number in range(20):
+        QuarantinedAddressFactory(value=f"{number}@down.example", quarantined_at=at)
+    assert alerts(client) == {}
+    figures.watch(timezone.now())
+    told = "down.example: 20 addresses were left out within a day (usually none). It may have broken down"
+    url = reverse("admin:quarantine_outage_add") + "?domain=down.example"
+    assert alerts(client) == {told: url}
+    assert client.get(url).context["seen"].count == 20
+    viewer = UserFactory.create(is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_quarantinedaddress"))
+    client.force_login(viewer)
+    assert alerts(client) == {told: reverse("admin:quarantine_quarantinedaddress_changelist")}
+
+
+def test_all_domains_together_are_told_where_none_jumps(client: Client) -> None:
+    for number in range(20):
+        QuarantinedAddressFactory(value=f"a@d{number}.example")
+    figures.watch(timezone.now())
+    told = "20 addresses were left out within a day because messages came back (usually none)"
+    assert alerts(client) == {told: reverse("admin:quarantine_outage_add")}

@@ -19,7 +19,7 @@ from profiles import consent
 from profiles.admin_base import BaseAdmin
 from profiles.consent import Evidence
 from profiles.models import Brand, ConsentEvent, ImportJob, Profile, Service, Source, Wording
-from quarantine.models import BlockedDomain, QuarantinedAddress
+from quarantine.models import BlockedDomain, Outage, QuarantinedAddress
 from tests.factories import (
     BrandFactory,
     DeliveryFactory,
@@ -92,6 +92,9 @@ FACTORIES: dict[Any, Any] = {
         kind=RuleKind.FILTERING, typology=Typology.objects.create(name=secrets.token_hex(4))
     ),
     BlockedDomain: lambda: BlockedDomain.objects.create(domain=f"{secrets.token_hex(4)}.example"),
+    Outage: lambda: Outage.objects.create(
+        domain="down.example", since=timezone.now(), until=timezone.now(), reason="Down", by="op"
+    ),
     MailDomain: lambda: MailDomain.objects.create(domain=f"{secrets.token_hex(4)}.example", per_minute=30),
     ImportJob: lambda: ImportJob.objects.create(file="x", file_name="people.csv", by=UserFactory()),
 }

@@ -1,6 +1,7 @@
 """Measure, on servers of its own.
 
-    manage.py bench analysis|import|inbound|leaving|optout|pages|sending [--scale N] [--repeat R] [--json]
+    manage.py bench addresses|analysis|import|inbound|leaving|optout|pages|sending [--scale N] [--repeat R]
+        [--json]
 
 Each benchmark makes its data, checks that the results are right before it prints a time, runs its baseline in turn
 with the thing itself, and prints medians, ratios and (with --json) one JSON object. PostgreSQL and Valkey come from
@@ -15,6 +16,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 BENCHMARKS = {
+    "addresses": "tests.benchmarks.addresses",
     "analysis": "tests.benchmarks.analysis",
     "import": "tests.benchmarks.imports",
     "inbound": "tests.benchmarks.inbound",

@@ -51,6 +51,8 @@ class Command(BaseCommand):
                 imports.run(job.pk, clock=clock, owner=owner)
             job.refresh_from_db()
             self._report(job, dry=dry, as_json=options["json"])
+            if options.get("rejected"):
+                _write_rejected(job, options["rejected"])
         except KeyboardInterrupt:
             imports.stop(job.pk)
             raise CommandError(
@@ -141,6 +143,12 @@ def _receive(options: dict[str, Any], asked: imports.Options, needs: str, owner:
     except ImportRefused as error:
         more = f" Give {needs}." if error.code in ("no_provenance", "no_source") else ""
         raise CommandError(f"{error}{more}") from error
+
+
+def _write_rejected(job: ImportJob, path: Path) -> None:
+    refused = job.notes.filter(level=ImportNote.Level.ERROR).order_by("line", "pk")
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        stream.writelines(imports.csv_of(refused))
 
 
 def _note(note: ImportNote) -> dict[str, Any]:
