@@ -158,6 +158,8 @@ CELERY_BEAT_SCHEDULE = {
     "count-subscribers": {"task": "profiles.tasks.count_subscribers", "schedule": schedule(timedelta(hours=6))},
     "expire-subscriptions": {"task": "profiles.tasks.expire_subscriptions", "schedule": schedule(timedelta(hours=1))},
     "purge-requests": {"task": "landing.tasks.purge_requests", "schedule": schedule(timedelta(hours=1))},
+    "tidy-addresses": {"task": "quarantine.tasks.tidy", "schedule": schedule(timedelta(hours=1))},
+    "outages": {"task": "quarantine.tasks.resume_outages", "schedule": _RING, "options": _STALE},
     "watch-bursts": {"task": "landing.tasks.watch_bursts", "schedule": schedule(timedelta(minutes=1))},
     "fetch-mail": {"task": "landing.tasks.fetch_mail", "schedule": _FETCH, "options": {"expires": FETCH_SECONDS}},
     "purge-runs": {"task": "deliveries.tasks.purge_runs", "schedule": schedule(timedelta(minutes=10))},

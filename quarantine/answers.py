@@ -68,6 +68,8 @@ TABLE: tuple[Row, ...] = (
     _row(_FULL, later=True, codes=r"4\.2\.2", phrases=phrases.FULL),
     _row(_OURS, later=True, codes=r"4\.1\.[78]",
          pattern=r"sender (address )?(rejected|verify)|relay(ing)? (access )?(denied|not permitted)"),
+    _row(_AWAY, later=True, pattern=r"connection (timed out|refused|reset)|no route to|lost connection|name lookup"
+         r"|network (is )?unreachable|operation timed out"),
     # Greylisting: RFC 6647. Gmail 4.7.28 and the like, Microsoft 4.7.500 and 4.7.650, Yahoo TSS04, Orange OFR004.
     _row(_WAIT, later=True, codes=r"4\.7\.(0|2\d|3\d|5\d\d|6\d\d)", phrases=phrases.LATER_BLOCKS),
     _row(_NOT_HERE, later=True, codes=r"4\.[67]\.\d+"),

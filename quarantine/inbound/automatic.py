@@ -52,10 +52,16 @@ _MODERATION = re.compile(
     r"(await|held|reject|wait|not)|request to mailing list|post(ing)? (to|from) .{0,80}(reject|denied|approval)"
     r"|not (a )?member|members only|non-?member|list .{0,60} (command|request|help)"
 )
+_SUBMISSION = re.compile(r"bounce \S{1,80}:? ?(approval|non-?member|admin|message too|taboo|global|header)")  # Majordomo
 
 
-def is_receipt(root: Part) -> bool:
-    """Say whether a message tells that another was read or deleted (RFC 8098)."""
+def is_receipt(root: Part, envelope: Envelope) -> bool:
+    """Say whether a message tells that another was read or deleted (RFC 8098), and not that it was refused.
+
+    Dovecot and Sieve (RFC 5429) refuse by a receipt.
+    """
+    if envelope.is_about_failure and envelope.is_called_daemon and "rejected" in envelope.subject:
+        return False
     return (
         parameter(root.headers, "report-type").lower() == "disposition-notification"
         or any(part.kind.endswith("disposition-notification") for part in root.walk(into_messages=False))
@@ -77,7 +83,7 @@ def is_answer(headers: Mapping[str, str], envelope: Envelope) -> bool:
 
 def is_list_notice(headers: Mapping[str, str], envelope: Envelope) -> bool:
     """Say whether a mailing list tells what became of what was sent to it."""
+    if _SUBMISSION.match(envelope.subject):
+        return True
     is_list = any(name in headers for name in ("list-id", "x-mailman-version", "x-beenthere", "list-post", "x-mlserver"))
-    return _MODERATION.search(envelope.subject) is not None and not envelope.is_about_failure or (
-        is_list and not envelope.is_about_failure
-    )
+    return not envelope.is_about_failure and (is_list or _MODERATION.search(envelope.subject) is not None)

@@ -18,8 +18,9 @@ _DAEMON = re.compile(
     r"mail(er)?[._-]?(daemon|delivery|system|server|engine|router|gateway|admin|returned?|error)|mdaemon|post[._-]?"
     r"(master|office|man)|daemon|mailer|mmdf|uucp|ndr|dsn|double-bounce|bounces?|undeliver|return(s|ed)?[._-]?mail|smtp"
     r"|microsoftexchange|exchange|e?mail[._-]?admin(istrator)?|system[._-]?(admin|attendant)|mailmarshal|interscan|imss"
-    r"|mail[._-]?delivery|delivery|non-?delivery|majordomo-?owner|mta|symantec|scanner|mimedefang|antispam|mail-?scan"
+    r"|mail[._-]?delivery|delivery|non-?delivery|mta|symantec|scanner|mimedefang|antispam|mail-?scan"
 )
+_NEVER_A_PERSON = re.compile(r"mail(er)?[._-]?daemon|mdaemon|microsoftexchange|double-bounce")
 _DAEMON_NAME = re.compile(
     r"mail(er)?[ -]?(daemon|deliver|system|subsystem|server|engine|router|admin)|postmaster|post master|daemon|delivery"
     r" (sub ?)?system|system administrator|mail transport|message (router|transfer|transport)|returned mail|undeliver"
@@ -55,7 +56,7 @@ SUBJECTS = re.compile(
         (unable|failed|failure|problem|trouble|error) (to |in |with )?(deliver|send)|cannot (be )?(deliver|send|sent)
         could ?n.?t (be )?(deliver|send|sent)|could not (be )?(deliver|send|sent)|bounced?\b|returned to sender|ndr\b
         warning: (could not|message|returned)|user unknown|unknown (user|recipient|address)|no such (user|recipient)
-        mail ?box (is )?full|over quota|permanent (fatal )?error|sending (failed|error)|problem delivering|nachricht nicht
+        permanent (fatal )?error|sending (failed|error)|problem delivering|nachricht nicht
         transient|rejected (mail|message|e)|blocked (mail|message|e-?mail)|transmission (fail|error)|mail delivery
         invalid (address|recipient)|addresses? (invalid|failed|rejected)|could not send|your message .{0,80}(not|fail)
         non remis|echec d[eu']|non distribu|non delivr|retour de (courrier|mail)|remise|avis de non|retourne|non envoye
@@ -99,6 +100,7 @@ def read(headers: Mapping[str, str]) -> Envelope:
     is_reply = _REPLY.match(subject) is not None
     path = headers.get("return-path", "x").strip()
     is_daemon = _DAEMON.match(local) is not None or sender.strip() == "<>"
+    is_daemon = is_daemon or "errore" in headers.get("x-ricevuta", "").lower()  # certified mail: RFC 6109 section 3.1.5
     is_called_daemon = is_daemon or _DAEMON_NAME.search(name) is not None
     with_program = headers.get("user-agent", "") or headers.get("x-mailer", "") or headers.get("x-newsreader", "")
     return Envelope(
@@ -107,6 +109,6 @@ def read(headers: Mapping[str, str]) -> Envelope:
         is_called_daemon,
         path in ("<>", "", "< >", "<<>>") or path.upper().startswith("<MAILER-DAEMON"),
         not local or _AUTOMATIC.fullmatch(local) is not None or headers.get("auto-submitted", "").startswith("auto"),
-        is_reply or (not is_called_daemon and ("in-reply-to" in headers or bool(_WRITTEN_WITH.search(with_program.lower())))),
+        (is_reply and _NEVER_A_PERSON.match(local) is None) or (not is_called_daemon and ("in-reply-to" in headers or bool(_WRITTEN_WITH.search(with_program.lower())))),
         not is_reply and SUBJECTS.search(subject) is not None,
     )

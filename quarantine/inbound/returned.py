@@ -31,7 +31,7 @@ _RULE = re.compile(
     r"|the header of the original message|message (?:text|contents|header) follows?"
     r"|unsent message follows|returned (?:mail|message)(?: follows)?(?=[ \t]*[-:])|start of returned message"
     r"|included is a copy of the message|message non-?deliverable|a copy of the (?:original|first)"
-    r"|below is a copy of the original|body of (?:the )?(?:original )?message|undelivered message follows"
+    r"|below is a copy of the original|body of (?:the )?original message|undelivered message follows"
     r"|here is your returned mail|the following is a copy of the|message header follows|original headers follow"
     r"|ursprungliche nachricht|urspr\u00fcngliche nachricht(?:enkopfzeilen)?|message d.origine|mensaje original"
     r"|messaggio originale|mensagem original|\u539f\u59cb\u90ae\u4ef6\u5185\u5bb9|\u539f\u90ae\u4ef6\u5185\u5bb9|en-t\u00eates de message"
