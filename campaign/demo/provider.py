@@ -127,10 +127,9 @@ def _as_report(mail: EmailMessage, kind: str, parts: list[bytes]) -> bytes:
     boundary = "=_what-came-back"
     mail["MIME-Version"] = "1.0"
     mail["Content-Type"] = f'multipart/report; report-type={kind}; boundary="{boundary}"'
-    between = f"--{boundary}\r\n".encode()
-    return (
-        bytes(mail).rstrip() + b"\r\n\r\n" + b"".join(between + part for part in parts) + f"--{boundary}--\r\n".encode()
-    )
+    # The generator would add parts of its own, which are none.
+    head, between = bytes(mail).partition(b"\r\n\r\n")[0], f"--{boundary}\r\n".encode()
+    return b"".join([head, b"\r\n\r\n", *(between + part for part in parts), f"--{boundary}--\r\n".encode()])
 
 
 def _report(post: Post, words: str) -> bytes:
