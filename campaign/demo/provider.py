@@ -5,6 +5,7 @@ Which address meets what is drawn from the address itself, so that each run meet
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email import message_from_bytes, policy
@@ -15,7 +16,7 @@ from functools import lru_cache
 
 from django.utils import timezone
 
-from profiles.addresses import read
+from profiles.addresses import Validity, read
 from profiles.channels import Channel
 
 from . import people
@@ -46,6 +47,7 @@ _SHARES = (
     (28, Behaviour.COMPLAINT),
 )  # fmt: skip
 _OUTAGE_SHARE = 250
+_TO = re.compile(r"(?m)^To:.*(?:\r\n[ \t].*)*(?=\r)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +93,9 @@ def comes_back(post: Post, *, outage: bool) -> bytes:
 def _draws() -> Mapping[str, int]:
     """Return the key of each made-up address with a number below a thousand."""
     known = {read(Channel.EMAIL, person.email).key for person in people.KNOWN}
-    keys = {read(Channel.EMAIL, line.email).key for line in people.read(people.Person, "people.csv")} - known
-    return {key: int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") % _OUT_OF for key in keys if key}
+    found = [read(Channel.EMAIL, line.email) for line in people.read(people.Person, "people.csv")]
+    keys = {one.key for one in found if one.validity == Validity.VALID} - known
+    return {key: int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") % _OUT_OF for key in keys}
 
 
 def _is_old(address: str) -> bool:
@@ -176,6 +179,6 @@ def _complaint(post: Post) -> bytes:
     about = f"Feedback-Type: abuse\r\nUser-Agent: Feedback/1.0\r\nVersion: 1\r\nOriginal-Mail-From: <{post.sender}>"
     parts = [
         _part("text/plain", told), _part("message/feedback-report", about),
-        _part("text/rfc822-headers", _headers_of(post)),
+        _part("text/rfc822-headers", _TO.sub("To: redacted", _headers_of(post))),
     ]  # fmt: skip
     return _as_report(mail, "feedback-report", parts)
