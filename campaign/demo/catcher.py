@@ -40,7 +40,7 @@ class Keeper:
 
         body = envelope.content
         assert isinstance(body, bytes)  # noqa: S101 (the server is told not to decode)
-        sender = envelope.mail_from or ""
+        sender = (envelope.mail_from or "").removeprefix("<>")
         caught.keep(self.where, sender=sender, recipients=list(envelope.rcpt_tos), body=body)
         for recipient in envelope.rcpt_tos if sender else ():  # a report is never reported on (RFC 5321 section 6.1)
             if back := provider.comes_back(provider.Post(sender, recipient, body), outage=self.outage):
