@@ -65,6 +65,19 @@ def keep(where: Path, *, sender: str, recipients: list[str], body: bytes) -> str
     return name
 
 
+def returned(where: Path) -> Path:
+    """Return the folder of what comes back for the messages of a folder."""
+    return where.with_name("returned")
+
+
+def put_back(where: Path, body: bytes) -> None:
+    """Put a message into a folder of what came back, whole at once."""
+    name = f"{time.time_ns()}-{next(_number):06}.eml"
+    part = where / f"{name}.part"
+    part.write_bytes(body)
+    part.rename(where / name)
+
+
 def names(where: Path) -> list[str]:
     """Return the names of the messages, the newest first."""
     found = (path.name for path in where.glob("*.eml")) if where.is_dir() else ()

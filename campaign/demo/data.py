@@ -158,7 +158,9 @@ def stop_interrupted() -> int:
 
 
 def delivery(news: Service) -> Delivery:
-    """Return a new draft of the message of spring: one more at each run, so that each run sends one."""
+    """Return a draft of the message of spring, or what an earlier run left analysed: each run sends one."""
+    if unsent := Delivery.objects.filter(label__startswith=LABEL, state__in=[State.DRAFT, State.ANALYSED]).first():
+        return unsent
     number = Delivery.objects.filter(label__startswith=LABEL).count() + 1
     made = Delivery.objects.create(
         label=LABEL if number == 1 else f"{LABEL} ({number})", brand=news.brand, service=news, target=Target.SERVICE,

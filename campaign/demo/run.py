@@ -41,7 +41,8 @@ def run(console: Console, *, port: int, serve: bool) -> None:
     _require_broker()
     console.say("Campaign on this machine only: the people are made up, and no message leaves.")
     password = _set_up(console)
-    if data.ready():
+    first = not data.ready()
+    if not first:
         console.say(f"\nThe people of an earlier run are kept: {Profile.objects.count():,} profiles.")
         if data.stop_interrupted():
             console.say("It was interrupted in a delivery: what was left of that one is cancelled.")
@@ -49,9 +50,9 @@ def run(console: Console, *, port: int, serve: bool) -> None:
         _bring_people_in(console)
     mail_port = supervisor.free_port(MAIL_PORT)
     with _terminating(), Supervisor(_logs(), _environment(port, mail_port)) as processes:
-        _start(console, processes, port, mail_port)
+        _start(console, processes, port, mail_port, outage=first)
         _say_accounts(console, port, password)
-        delivery, messages = _main_job(story.Teller(console, processes))
+        delivery, messages = _main_job(story.Teller(console, processes, outage=first))
         _suggest(console, port, delivery, messages)
         _say_accounts(console, port, password)
         console.say(f"\nThis took {time.monotonic() - begun:.0f} s in all.")
@@ -117,12 +118,12 @@ def _bring_people_in(console: Console) -> None:
     console.lines(printed)
 
 
-def _start(console: Console, processes: Supervisor, port: int, mail_port: int) -> None:
+def _start(console: Console, processes: Supervisor, port: int, mail_port: int, *, outage: bool) -> None:
     with console.step("Starting four processes: mail catcher, worker, scheduler, web server", _why_four(mail_port)):
         # WhiteNoise warns about a folder of collected files that is missing.
         Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
         command = [supervisor.PYTHON, "-m", catcher.__name__, str(mail_port), str(caught.folder())]
-        processes.start("mail catcher", command)
+        processes.start("mail catcher", [*command, "--outage"] if outage else command)
         worker = supervisor.celery_command(
             "worker", "-P", "threads", "-c", "2", "--loglevel", "INFO", "--without-gossip"
         )
@@ -150,6 +151,17 @@ def _main_job(teller: story.Teller) -> tuple[Delivery, Sequence[caught.Caught]]:
     ):
         story.send(teller, delivery, run)
         messages = story.compare(teller, delivery, expected, mark=newest[0] if newest else "")
+    with teller.console.step(
+        "Taking back what comes back",
+        "Some mail systems take a message first and return it later; some people complain, some programs answer.\n"
+        "A report counts only with our own signature, for the very person that the message went to.",
+    ):
+        story.take_back(teller, delivery, run)
+    following = data.delivery(Service.objects.get(name=data.NEWS))
+    with teller.console.step(
+        f"Analysing the next one, “{following}”, which is yours to send", "They are left out of it."
+    ):
+        story.analyse(teller, following, by=marketer)
     return delivery, messages
 
 
@@ -192,6 +204,7 @@ def _serve(processes: Supervisor) -> None:
         while True:
             time.sleep(0.5)
             processes.check()
+            story.receive_returned()
     except KeyboardInterrupt:
         return
 
@@ -215,6 +228,7 @@ def _environment(port: int, mail_port: int) -> Mapping[str, str]:
     """Return what the children get on top of ours: the mail catcher is their only way out."""
     return {
         "EMAIL_URL": f"smtp://{supervisor.HOST}:{mail_port}",
+        "BOUNCE_DOMAIN": "returned.jardins-emilie.example",
         "PUBLIC_URL": _base(port),
         "PYTHONUNBUFFERED": "1",
     }

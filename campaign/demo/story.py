@@ -7,10 +7,12 @@ nobody who was left out.
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from io import StringIO
 from typing import Any
 
+from django.core.management import call_command
 from django.utils import timezone
 
 from deliveries import analysis, messages, reports, sending
@@ -20,8 +22,9 @@ from deliveries.tasks import analyse_delivery, send_delivery
 from profiles.addresses import read
 from profiles.channels import Channel
 from profiles.ring import ring
+from quarantine.models import Cause, QuarantinedAddress
 
-from . import caught, oracle
+from . import caught, oracle, provider
 from .console import Console
 from .supervisor import DemoFailed, Supervisor
 
@@ -35,6 +38,7 @@ class Teller:
 
     console: Console
     supervisor: Supervisor
+    outage: bool  # one of the providers has one while the first delivery arrives
 
     def wait(self, delivery: Delivery, until: set[State], progress: Callable[[], str]) -> None:
         """Wait until a delivery reaches one of the states."""
@@ -111,6 +115,53 @@ def send(teller: Teller, delivery: Delivery, run: AnalysisRun) -> None:
         raise DemoFailed("The outcomes do not add up to the people targeted. This is a fault of Campaign.")
 
 
+def take_back(teller: Teller, delivery: Delivery, run: AnalysisRun) -> None:
+    """Receive what comes back for the messages of a delivery, as from a mailbox, and print what follows from it."""
+    sent = DeliveryLog.objects.filter(run=run, status=LogStatus.SENT).values_list("address", flat=True)
+    found = Counter(provider.behaviour(address, outage=teller.outage) for address in sent)
+    wanted = sum(number for behaviour, number in found.items() if behaviour)
+    received, moved = 0, time.monotonic()
+    while received < wanted:
+        number = receive_returned()
+        if number:
+            received, moved = received + number, time.monotonic()
+            teller.console.progress(f"{received} of {wanted} received")
+        teller.supervisor.check()
+        if time.monotonic() - moved > PATIENCE:
+            raise DemoFailed(f"Only {received} of {wanted} messages came back. This is a fault of the demonstration.")
+        time.sleep(POLL)
+    left_out = QuarantinedAddress.objects.blocking(timezone.now()).filter(quarantined_at__gte=run.at)
+    causes = Counter(Cause(cause) for cause in left_out.values_list("cause", flat=True))
+    teller.console.table(
+        [
+            ("Messages that came back, answers and complaints", received),
+            ("- Not written to from now on: no such mailbox", causes[Cause.BOUNCE]),
+            ("- Not written to from now on: complaint", causes[Cause.COMPLAINT]),
+            ("- Automatic replies, from which nothing follows", found[provider.Behaviour.AWAY]),
+        ]
+    )
+    refused = Counter(provider.behaviour(address) for address in _addresses(run, LogStatus.FAILED))
+    mistaken = found[provider.Behaviour.OUTAGE]
+    if causes[Cause.BOUNCE] != found[provider.Behaviour.RETURNED] + mistaken + refused[provider.Behaviour.UNKNOWN]:
+        raise DemoFailed("Not every address that does not exist is left out now. This is a fault of Campaign.")
+    if mistaken:
+        teller.console.lines(
+            f"{mistaken} of these came back from {provider.OUTAGE_DOMAIN}, whose list of mailboxes did not answer\n"
+            "for a while: people who do exist. That is undone in a few clicks (see below)."
+        )
+
+
+def receive_returned() -> int:
+    """Have the messages that came back received by the command that a mail server would call; return how many."""
+    where = caught.returned(caught.folder())
+    files = sorted(where.glob("*.eml"))
+    if files:
+        call_command("receive_mail", *map(str, files), stdout=StringIO())
+        for file in files:
+            file.unlink()
+    return len(files)
+
+
 def compare(teller: Teller, delivery: Delivery, expected: Counter[str], *, mark: str) -> list[caught.Caught]:
     """Check that the mail catcher holds what the analysis kept, no more and no less; return these messages.
 
@@ -118,7 +169,10 @@ def compare(teller: Teller, delivery: Delivery, expected: Counter[str], *, mark:
     visitor may have opted somebody out before their message left; that one is not missing.
     """
     assert delivery.current_run is not None  # noqa: S101 (it has just been sent)
-    expected = expected - _keys(delivery.current_run, LogStatus.SUPPRESSED)
+    refused = Counter({key: 1 for key in expected if provider.refusal(key)})
+    if (failed := _keys(delivery.current_run, LogStatus.FAILED)) != refused:
+        raise DemoFailed(f"Refused are {_some(failed - refused)}, and not {_some(refused - failed)}.")
+    expected = expected - _keys(delivery.current_run, LogStatus.SUPPRESSED) - refused
     ours = [message for message in caught.since(caught.folder(), mark) if _is_of(message, delivery)]
     received = Counter(_key(recipient) for message in ours for recipient in message.recipients)
     missing, unexpected = expected - received, received - expected
@@ -128,8 +182,9 @@ def compare(teller: Teller, delivery: Delivery, expected: Counter[str], *, mark:
             f"{unexpected.total()} unexpected. Missing: {_some(missing)}. Unexpected: {_some(unexpected)}."
         )
     teller.console.lines(
-        f"The mail server holds {len(ours):,} messages, for exactly the {expected.total():,} addresses that the\n"
-        "analysis kept: nobody is missing, nobody got it twice, nobody who was left out got it."
+        f"The mail server refused {refused.total()} addresses. It holds {len(ours):,} messages, for exactly the\n"
+        f"{expected.total():,} others that the analysis kept: nobody is missing, nobody got it twice, nobody who was\n"
+        "left out got it."
     )
     return ours
 
@@ -156,8 +211,11 @@ def _must_agree(delivery: Delivery, run: AnalysisRun) -> None:
 
 
 def _keys(run: AnalysisRun, status: LogStatus) -> Counter[str]:
-    rows = DeliveryLog.objects.filter(run=run, status=status)
-    return Counter(_key(address) for address in rows.values_list("address", flat=True))
+    return Counter(_key(address) for address in _addresses(run, status))
+
+
+def _addresses(run: AnalysisRun, status: LogStatus) -> Iterable[str]:
+    return DeliveryLog.objects.filter(run=run, status=status).values_list("address", flat=True)
 
 
 def _is_of(message: caught.Caught, delivery: Delivery) -> bool:
