@@ -30,14 +30,14 @@ PEOPLE = (
 )  # fmt: skip
 DECKS = {
     "people": (
-        "leave_service", "opt_out_of_channel", "opt_out_of_everything", "opt_out_of_address", "soft_bounces",
-        *["hard_bounce", "release"] * 2, "lift", *["opt_in", "quarantine", "complaint", "erase"] * 3,
-        *["import_again", "change_address"] * 3,
+        "opt_out_of_channel", "opt_out_of_everything", "opt_out_of_address", "soft_bounces",
+        *["leave_service", "hard_bounce", "release", "lift"] * 2, *["complaint", "erase"] * 3,
+        *["import_again", "change_address", "quarantine"] * 4, *["opt_in"] * 7,
     ),
     "moves": (*MOVES, "start_due", *["analyse", "pause", "resume", "stop"] * 2),
     "replies": (*REPLIES, *["250"] * 3),
-    "meanwhile": (*WORKERS, *WORKERS, "pause", "stop", *(name for name in PEOPLE if name != "soft_bounces")),
-    "kills": (*KILLS, *[""] * 12),
+    "meanwhile": (*WORKERS * 7, "pause", "stop", *(name for name in PEOPLE if name != "soft_bounces")),
+    "kills": (*KILLS, *[""] * 10),
 }  # fmt: skip
 # What must have happened at least so often when the suite has run: the rules, then each of their parts.
 RULES = {
@@ -49,5 +49,5 @@ RULES = {
     "ring": ("ring",), "repeat": ("repeat_a_task",), "two workers": WORKERS, "clock": ("time_passes",),
 }  # fmt: skip
 # On PostgreSQL a step takes twice as long, and the rules are the same.
-RULE_AT_LEAST, PART_AT_LEAST = (30, 3) if os.environ.get("TEST_ENGINE") == "postgres" else (100, 10)
+RULE_AT_LEAST, PART_AT_LEAST = (30, 2) if os.environ.get("TEST_ENGINE") == "postgres" else (100, 5)
 PARTS = {*PEOPLE, *MOVES, *WORKERS, *(part for parts in RULES.values() for part in parts), "the_clock_is_put_right"}

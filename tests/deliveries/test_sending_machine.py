@@ -37,7 +37,7 @@ STEPS = 30  # in one example
 EXAMPLES = 10  # in one round
 # Shrinking takes minutes: MACHINE_SHRINK=1 asks for it, with the seed of a failure.
 PHASES = [Phase.generate, *([Phase.shrink] if os.environ.get("MACHINE_SHRINK") else [])]
-SUITE_ROUNDS = 3
+MOST_ROUNDS = 20  # when so many are not enough, something has become rare
 LONGEST_SETTLING = 60
 dices = st.randoms(use_true_random=True)
 SPANS = [timedelta(seconds=31), timedelta(seconds=130), timedelta(minutes=8), timedelta(hours=5), timedelta(days=2)]
@@ -252,7 +252,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(dice=dices)
     def somebody_acts(self, dice: Random) -> None:
-        for _act in range(dice.randint(1, 4)):
+        for _act in range(dice.randint(6, 12)):
             name, n = self.deal("people", dice), dice.randrange(60)
             note(f"  {name}({n})")
             self.count(name, self.acts.names[name](n))
@@ -267,7 +267,7 @@ class Machine(RuleBasedStateMachine):
     @rule(dice=dices)
     def send(self, dice: Random) -> None:
         delivery = self.due(dice.randrange(60))
-        self.world.work(delivery, self.script(dice, delivery, how_often=dice.choice([0, 1])))
+        self.world.work(delivery, self.script(dice, delivery, how_often=dice.choice([0, 1, 1])))
         self.count("send")
 
     @rule(dice=dices, statements=st.integers(0, 120))
@@ -372,13 +372,11 @@ def test_sending_keeps_its_promises_whatever_happens(machine: type[Machine]) -> 
     drawn = int(os.environ.get("MACHINE_SEED") or SystemRandom().randrange(2**32))
     wanted = int(os.environ.get("MACHINE_STEPS") or 0)
     began, rounds = time.process_time(), 0
-    while rounds < SUITE_ROUNDS or machine.done["steps"] < wanted:
+    while rounds < MOST_ROUNDS and machine.missing() or machine.done["steps"] < wanted:
         run(machine, drawn + rounds, examples=EXAMPLES, steps=STEPS)
         rounds += 1
         told = f"{rounds}: {machine.done['steps']} steps, {time.process_time() - began:.0f} s"
         sys.stdout.write(f"\n{told}, to come: {machine.missing()}")
     took = time.process_time() - began
     sys.stdout.write(f"\nseed {drawn}, {machine.done['steps']} steps, {took:.0f} s: {dict(machine.done)}\n")
-    # All of them, a hundred times each, take minutes: that is for `make machine`.
-    never = {rule for rule, parts in RULES.items() if not any(machine.done[part] for part in parts)}
-    assert (machine.missing() if wanted else never) == set(), f"seed {drawn}"
+    assert machine.missing() == set(), f"seed {drawn}"
