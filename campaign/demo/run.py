@@ -20,7 +20,7 @@ from deliveries.models import Delivery
 from landing.models import Kind, LandingPage
 from profiles.models import ImportJob, Profile, Service
 
-from . import catcher, caught, data, story, supervisor
+from . import catcher, caught, data, provider, story, supervisor
 from .console import Console
 from .people import ZOE
 from .supervisor import DemoFailed, Supervisor
@@ -171,7 +171,7 @@ def _say_accounts(console: Console, port: int, password: str) -> None:
 
 
 def _suggest(console: Console, port: int, delivery: Delivery, messages: Sequence[caught.Caught]) -> None:
-    """Print three things to try, each with its links."""
+    """Print four things to try, each with its links."""
     zoe = Profile.objects.filter(external_id=ZOE.external_id).first()
     message = next((m for m in messages if m.headers.get("Content-Language") == "en"), None) or next(
         iter(messages), None
@@ -180,7 +180,7 @@ def _suggest(console: Console, port: int, delivery: Delivery, messages: Sequence
     def link(name: str, *arguments: Any) -> str:
         return _base(port) + reverse(name, args=arguments)
 
-    console.say("\nThree things to try")
+    console.say("\nFour things to try")
     console.lines("1. As operator, stop writing to somebody by hand.")
     if zoe:
         console.lines(ZOE_S_PAGE.format(page=link("admin:profiles_profile_change", zoe.pk)))
@@ -196,6 +196,8 @@ def _suggest(console: Console, port: int, delivery: Delivery, messages: Sequence
     if page:
         console.lines(f"   Public page: {link('landing:page', page.slug)}")
     console.lines(f"   All mail: {link('admin:caught_mail')}")
+    console.lines(f"4. As admin, undo what the outage of {provider.OUTAGE_DOMAIN} has led to: release those addresses.")
+    console.lines(f"   {link('admin:quarantine_outage_add')}?domain={provider.OUTAGE_DOMAIN}")
 
 
 def _serve(processes: Supervisor) -> None:
