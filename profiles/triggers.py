@@ -103,13 +103,13 @@ def _statements(connection: BaseDatabaseWrapper, model: Any) -> Iterator[str]:
             )
         return
     refuse = f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-    yield f"CREATE TRIGGER IF NOT EXISTS {table}_no_update BEFORE UPDATE OF {frozen} ON {table} {refuse}"
+    # Made anew: one that is there may not know the columns that a migration has added.
+    yield f"DROP TRIGGER IF EXISTS {table}_no_update"
+    yield f"CREATE TRIGGER {table}_no_update BEFORE UPDATE OF {frozen} ON {table} {refuse}"
     yield f"CREATE TRIGGER IF NOT EXISTS {table}_no_delete BEFORE DELETE ON {table} {refuse}"
     if personal:
-        yield (
-            f"CREATE TRIGGER IF NOT EXISTS {table}_only_blank BEFORE UPDATE OF {blanked} ON {table} "
-            f"WHEN {not_blank} {refuse}"
-        )
+        yield f"DROP TRIGGER IF EXISTS {table}_only_blank"
+        yield (f"CREATE TRIGGER {table}_only_blank BEFORE UPDATE OF {blanked} ON {table} WHEN {not_blank} {refuse}")
 
 
 def _queue(connection: BaseDatabaseWrapper, table: str) -> Iterator[str]:

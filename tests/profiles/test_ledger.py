@@ -54,6 +54,20 @@ def test_personal_columns_can_be_blanked_and_nothing_else() -> None:
     assert refused(sql="UPDATE profiles_consentevent SET reason = 'other'")
 
 
+def test_a_ledger_made_by_an_older_version_refuses_to_change_columns_that_were_added_since() -> None:
+    QuarantineEvent.objects.create(entry_id=1, channel=1, digest=b"x" * 16, after=2, source="operator")
+    name, table = "quarantine_quarantineevent_no_update", "quarantine_quarantineevent"
+    old = "EXECUTE FUNCTION campaign_append_only()"
+    if connection.vendor == "sqlite":
+        old = "BEGIN SELECT RAISE(ABORT, 'append-only'); END"
+    on, each = (f" ON {table}", "FOR EACH ROW") if connection.vendor == "postgresql" else ("", "")
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP TRIGGER {name}{on}")
+        cursor.execute(f"CREATE TRIGGER {name} BEFORE UPDATE OF source ON {table} {each} {old}")
+    triggers.install_ledger_triggers()
+    assert refused(sql=f"UPDATE {table} SET outage_id = 7")
+
+
 def test_a_check_notices_a_missing_trigger() -> None:
     assert triggers.missing() == []
     on = " ON profiles_wording" if connection.vendor == "postgresql" else ""
