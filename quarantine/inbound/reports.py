@@ -67,16 +67,21 @@ class Finding:
 def understand(raw: bytes, rules: Sequence[Rule] = ()) -> Finding:
     """Read a message, as far as it can be. `rules` are own rules for answers, tried before the built-in ones."""
     root = parts.read(raw)
-    opt_out = opt_outs.find(mail.of(root))
     complaint = arf.find(root)
     if complaint:
         recipients = [Recipient(address, None, None, "", "") for address in complaint.recipients]
         kind = ReportKind.COMPLAINT if complaint.counts else ReportKind.OTHER
-        return _finding(kind, recipients, root, complaint.copies, opt_out)
+        return _finding(kind, recipients, root, complaint.copies, opt_outs.NOTHING)
+    opt_out = opt_outs.find(mail.of(root, with_text=False))
     if opt_out.token == opt_outs.Token.VALID:
         return _finding(ReportKind.UNSUBSCRIBE, (), root, (), opt_out)
     kind, recipients, copy = _Reading(root, rules).understand()
-    if kind == ReportKind.OTHER and opt_out.token == opt_outs.Token.INVALID:
+    if kind == ReportKind.BOUNCE:
+        return _finding(kind, recipients, root, [copy], opt_outs.NOTHING)
+    opt_out = opt_outs.find(mail.of(root))
+    if opt_out.token == opt_outs.Token.VALID or (
+        kind == ReportKind.OTHER and opt_out.token == opt_outs.Token.INVALID
+    ):
         kind = ReportKind.UNSUBSCRIBE
     return _finding(kind, recipients, root, [copy], opt_out)
 
@@ -88,9 +93,14 @@ def _finding(
     copies: Sequence[Mapping[str, str]],
     opt_out: opt_outs.Found,
 ) -> Finding:
+    once: dict[str, Recipient] = {}
+    for one in recipients:
+        key = one.address.lower()
+        if key not in once or (once[key].failure is None and one.failure):
+            once[key] = one
     return Finding(
         kind,
-        tuple({one.address.lower(): one for one in reversed(tuple(recipients))}.values())[::-1],
+        tuple(once.values()),
         tokens.return_paths(root.headers, copies),
         tokens.message_ids(root.headers, copies),
         opt_out,
