@@ -79,9 +79,7 @@ def understand(raw: bytes, rules: Sequence[Rule] = ()) -> Finding:
     if kind == ReportKind.BOUNCE:
         return _finding(kind, recipients, root, [copy], opt_outs.NOTHING)
     opt_out = opt_outs.find(mail.of(root))
-    if opt_out.token == opt_outs.Token.VALID or (
-        kind == ReportKind.OTHER and opt_out.token == opt_outs.Token.INVALID
-    ):
+    if opt_out.token == opt_outs.Token.VALID or (kind == ReportKind.OTHER and opt_out.token == opt_outs.Token.INVALID):
         kind = ReportKind.UNSUBSCRIBE
     return _finding(kind, recipients, root, [copy], opt_out)
 
@@ -140,7 +138,11 @@ class _Reading:
             return True
         envelope = self.envelope
         return not envelope.is_letter and (
-            envelope.is_called_daemon or envelope.is_null or envelope.is_about_failure or envelope.is_program
+            dsn.has_own_part(self.root)
+            or envelope.is_called_daemon
+            or envelope.is_null
+            or envelope.is_about_failure
+            or envelope.is_program
         )
 
     # -- machine-readable ------------------------------------------------------------------------------------
@@ -230,7 +232,8 @@ class _Reading:
             return True
         is_about_failure, opens = envelope.is_about_failure, texts.opens(self.notice)
         if envelope.is_daemon:
-            return is_about_failure or opens or self._complains()
+            says_it = is_about_failure and (envelope.is_mailer or envelope.is_null or bool(self.copy))
+            return says_it or opens or self._complains()
         if envelope.is_called_daemon or (envelope.is_null and is_about_failure):
             if is_about_failure and opens and envelope.is_null:
                 return True
