@@ -202,6 +202,8 @@ class _Reading:
             return ReportKind.AUTO_REPLY, [], self.copy
         if not is_report:
             return self._wrapped() or (ReportKind.OTHER, [], {})
+        if not self._entries() and (wrapped := self._wrapped()):
+            return wrapped
         entries = self._entries() or [texts.Entry(one, 0, 0) for one in failed] or self._last_resort()
         return ReportKind.BOUNCE, self._of_entries(entries), self.copy
 
