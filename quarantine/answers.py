@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from . import phrases
 from .kinds import Failure, Fault, Kind
 from .models import Reason
+from .phrases import holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +25,11 @@ class Row:
 
     def fits(self, line: str, codes: tuple[str, ...]) -> bool:
         """Say whether an answer is meant, given folded (`phrases.fold`) and with its enhanced codes."""
-        if self.also and not any(phrase in line for phrase in self.also):
+        if self.also and not holds(line, self.also):
             return False
         return (
             (self.codes is not None and any(map(self.codes.fullmatch, codes)))
-            or any(phrase in line for phrase in self.phrases)
+            or holds(line, self.phrases)
             or (self.pattern is not None and self.pattern.search(line) is not None)
         )
 

@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .answers import NOT_DEFINED, TABLE
 from .kinds import Failure, Fault, Kind
@@ -62,7 +63,7 @@ def classify(code: int, text: str, rules: Sequence[Rule] = ()) -> Failure:
     line = fold(_SAID.sub("", written, count=1) if " said: " in written[:210] else written)
     codes = tuple(_STATUS.findall(line))
     later = 400 <= code < 500 or (not code and _is_later(line, codes))
-    return next((row.failure for row in (_LATER if later else _FOR_GOOD) if row.fits(line, codes)), NOT_DEFINED)
+    return _looked_up(line, codes, later)
 
 
 def compiled(rule: AnswerRule) -> Rule:
@@ -78,6 +79,12 @@ def own_rules(*, fresh: bool = False) -> tuple[Rule, ...]:
         _kept.rules = tuple(map(compiled, AnswerRule.objects.filter(is_active=True)))
         _kept.until = now + FRESH
     return _kept.rules
+
+
+@lru_cache(maxsize=2_000)
+def _looked_up(line: str, codes: tuple[str, ...], later: bool) -> Failure:  # noqa: FBT001
+    """Return what the table says. The answers of a provider are alike, once addresses are left out."""
+    return next((row.failure for row in (_LATER if later else _FOR_GOOD) if row.fits(line, codes)), NOT_DEFINED)
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ _LINE = 1_000  # characters of a line or field that are searched
 _LOCAL = r"[^\s<>()\[\]{},;:\"\\@|\x00-\x1f\x7f-\xa0\u2028\u2029\ud800-\udfff\u3000-\u303f\uff00-\uff0f\uff1a-\uff20]{1,64}"
 _DOMAIN = r"(?:[0-9A-Za-z\u00a1-\u2fff\u3041-\ud7ff\uf900-\ufefe_-]{1,63}\.){0,10}[0-9A-Za-z\u00a1-\u2fff\u3041-\ud7ff\uf900-\ufefe_-]{1,63}"
 ADDRESS = re.compile(
-    rf"(?:{_LOCAL}|\"[^\"@\x00-\x1f\x7f-\x9f\ud800-\udfff]{{1,64}}\")@{_DOMAIN}|{_LOCAL}@\[[0-9.]{{7,15}}\]"
+    rf"(?:{_LOCAL}|\"[^\"\x00-\x1f\x7f-\x9f\ud800-\udfff]{{1,64}}\")@{_DOMAIN}|{_LOCAL}@\[[0-9.]{{7,15}}\]"
 )
 _TYPE = re.compile(r"\s*[A-Za-z][\w.-]{0,20}\s*;\s*")  # RFC 3464 section 2.1.2
 _X400 = re.compile(r"(?i)/(?:g|s|o|ou|c|a|p|ou1|cn|rfc-?822)=")

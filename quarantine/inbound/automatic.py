@@ -6,7 +6,7 @@ RFC 3834 (Auto-Submitted), RFC 8098 (receipts), and what programs used before an
 import re
 from collections.abc import Mapping
 
-from ..phrases import fold
+from . import subjects
 from .envelopes import Envelope
 from .parts import Part, parameter
 
@@ -16,52 +16,16 @@ _HEADERS = ("x-autoreply", "x-autorespond", "x-autoresponder", "x-autoreply-from
             "x-tmda-fingerprint", "x-tmda-confirm", "x-boxbe", "x-spamarrest-noauth", "x-ms-exchange-inbox-rules-loop",
             "x-away", "x-vacationsender", "x-sieve-autoreply", "x-pvacation", "x-zarafa-vacation")  # fmt: skip
 _PRECEDENCE = ("auto_reply", "auto-reply", "autoreply", "auto_replied")
-SUBJECTS = re.compile(
-    "|".join(
-        fold(line.strip())
-        for line in r"""
-        out of (the )?office|out-of-office|ooo\b|auto(matic|mated|matisch\w*)?[ -]?(re?sponse|repl|answer|acknowledg)
-        \bautorepl|\bautoresp|^auto ?[:：]|vacation|on (holiday|leave|vacation)|away from|i am away|i'm away|currently away
-        automatic message|automated message|thank(s| you) for (your (e-?mail|message|inquiry)|contacting|writing)
-        we (have )?received your|(request|ticket|case|message) (received|created|opened)|your (e-?mail|message|request|inquiry) (has been|was) received|acknowledge?ment of
-        absence|absent|reponse automatique|message automatique|je suis absent|conges|hors du bureau|accuse de reception
-        abwesen|automatische antwort|nicht im (buro|haus)|urlaub|eingangsbestatigung|ausser haus
-        respuesta automatica|fuera de (la )?oficina|ausencia|ausente|vacaciones|contestador|contestacion automatica
-        risposta automatica|fuori (sede|ufficio)|assenza|assente|in ferie|risponditore
-        resposta automatica|fora do escritorio|ferias|ausencia temporaria|afwezig|automatisch antwoord|niet aanwezig
-        autosvar|automatisk svar|automatiskt svar|franvaro|fravær|fravaer|ikke til stede|semester|automaattinen vastaus
-        poissa|autoodpowied|automatyczna odpow|nieobecn|poza biurem|urlop|automaticka odpoved|nepritomn|mimo kancelar
-        automatikus|szabadsag|raspuns automat|absenta din|otomatik (yanit|cevap)|ofis disi|izindeyim|αυτοματη απαντηση
-        автоответ|автоматическ\w+ (ответ|уведомл)|вне офиса|отсутств|в отпуске|автоматична в|
-        自动回复|自動回覆|自动答复|自動回復|自動返信|自動応答|不在|休暇|外出中|受付完了|お問い合わせありがとう|受け付け|자동 ?응답|자동 ?회신|부재중|부재 중
-        מענה אוטומטי|رد تلقائي|trả lời tự động
-        """.split("\n")
-        if line.strip(" |")
-    ).replace("||", "|")
-)
-# Somebody has to press a button before a message is let through.
-_CHALLENGE = re.compile(
-    r"please confirm|\(verification\)|confirm (your|that you)|confirmation (required|request|needed)|verif(y|ication) (your|required|request|"
-    r"is)|challenge|sender verification|needs? (your )?(confirmation|verification|approval)|awaits?( your)? (confirm|authoriz)"
-    r"|boxbe|spam ?arrest|bluebottle|tmda|mailblocks|please reply to (this|confirm)|action required: (verify|confirm)"
-    r"|approve my|waiting list|pending your|one[- ]time (verification|confirmation)|prove you|your (mail|message) to .{0,80}"
-    r" requires|earthlink.{0,40}(spamblocker|allowed sender)|spamblocker|requests confirmation|guest list"
-)
-_MODERATION = re.compile(
-    r"await(s|ing) (moderator|approval)|moderat|held for|subscri|unsubscri|your (post|message|submission) to .{0,80}"
-    r"(await|held|reject|wait|not)|request to mailing list|post(ing)? (to|from) .{0,80}(reject|denied|approval)"
-    r"|not (a )?member|members only|non-?member|list .{0,60} (command|request|help)"
-)
 _SUBMISSION = re.compile(r"bounce \S{1,80}:? ?(approval|non-?member|admin|message too|taboo|global|header)")  # Majordomo
 
 
-def is_receipt(root: Part, envelope: Envelope) -> bool:
-    """Say whether a message tells that another was read or deleted (RFC 8098), and not that it was refused.
+def is_refusal(envelope: Envelope) -> bool:
+    """Say whether a receipt tells that a message was refused, as those of Dovecot and Sieve do (RFC 5429)."""
+    return envelope.is_about_failure and envelope.is_called_daemon and "rejected" in envelope.subject
 
-    Dovecot and Sieve (RFC 5429) refuse by a receipt.
-    """
-    if envelope.is_about_failure and envelope.is_called_daemon and "rejected" in envelope.subject:
-        return False
+
+def is_receipt(root: Part) -> bool:
+    """Say whether a message tells that another was read or deleted (RFC 8098)."""
     return (
         parameter(root.headers, "report-type").lower() == "disposition-notification"
         or any(part.kind.endswith("disposition-notification") for part in root.walk(into_messages=False))
@@ -76,8 +40,8 @@ def is_answer(headers: Mapping[str, str], envelope: Envelope) -> bool:
         headers.get("auto-submitted", "").strip().lower().startswith(("auto-replied", "auto-notified"))
         or headers.get("precedence", "").strip().lower() in _PRECEDENCE
         or any(name in headers for name in _HEADERS)
-        or (not envelope.is_letter and SUBJECTS.search(envelope.subject) is not None)
-        or _CHALLENGE.search(envelope.subject) is not None
+        or (not envelope.is_letter and subjects.says(envelope.subject, subjects.AWAY))
+        or subjects.says(envelope.subject, subjects.CHALLENGE)
     )
 
 
@@ -86,4 +50,4 @@ def is_list_notice(headers: Mapping[str, str], envelope: Envelope) -> bool:
     if _SUBMISSION.match(envelope.subject):
         return True
     is_list = any(name in headers for name in ("list-id", "x-mailman-version", "x-beenthere", "list-post", "x-mlserver"))
-    return not envelope.is_about_failure and (is_list or _MODERATION.search(envelope.subject) is not None)
+    return not envelope.is_about_failure and (is_list or subjects.says(envelope.subject, subjects.MODERATION))

@@ -6,10 +6,10 @@ Two tables: phrases by which a notice is known, and patterns of the lines that n
 
 import re
 
-from ..phrases import fold
+from ..phrases import fold, folded
 
 # What only a mail system writes, at the beginning of what it writes.
-_OPENINGS = """
+OPENINGS = folded("""
     this is the mail system at host | this is the postfix program at host | this is the qmail | qmail-send program
     mail system at host | this is the mailer-daemon | this is the james mail server | this is the mail delivery agent
     this is the dragonfly mail agent | this is the machine generated message | this is the deliver program at
@@ -63,7 +63,8 @@ _OPENINGS = """
     no se pudo | no ha podido | no se puede | no pudo ser | no ha sido | no se ha podido | no fue entregado
     error en la entrega
     no pudo entregar | imposible entregar | su mensaje | non e stato | impossibile | non e possibile | non consegn
-    e stato rilevato un errore | avviso di mancata | il messaggio | il suo messaggio | errore di consegna | nao foi possivel | nao pode ser | nao foi entregue
+    e stato rilevato un errore | avviso di mancata | il messaggio | il suo messaggio | errore di consegna
+    nao foi possivel | nao pode ser | nao foi entregue
     nao pude
     sua mensagem | a mensagem | nao foi | nao entregue | kon niet | niet worden | niet afgeleverd | kan niet
     nie mogla | nie zostala | nie mozna | nie udalo | nie mogl | wiadomosc | nelze | nebyla | nemohla | nepodarilo
@@ -79,10 +80,7 @@ _OPENINGS = """
     見つかりません | 送信できな | 配信できな
     전송되지 | 전달되지 | 배달하지 | 보내지 못 | 발송에 실패 | 전송에 실패 | 전송할 수 없 | 배달할 수 없
     전달할 수 없 | 반송 | 수신자
-"""
-OPENINGS = tuple(
-    dict.fromkeys(fold(phrase) for line in _OPENINGS.splitlines() for phrase in line.split("|") if phrase.strip())
-)
+""")
 
 # What is said where nothing else is: enough in a message of a mail system only.
 REASONS = tuple(fold(phrase) for phrase in (

@@ -7,6 +7,7 @@ What it says about addresses is not proven: `Finding.return_paths` and `message_
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from ..failures import Failure, Rule
 from ..models import ReportKind
@@ -92,7 +93,6 @@ class _Reading:
 
     def __init__(self, root: Part, rules: Sequence[Rule], depth: int = _WRAPPED) -> None:
         self.root, self.rules, self.depth = root, rules, depth
-        self.envelope = envelopes.read(root.headers)
         self.copy: Mapping[str, str] = returned.attached(root)
         self.is_attached = bool(self.copy)
         self._notice: str | None = None
@@ -101,12 +101,21 @@ class _Reading:
 
     def understand(self) -> _Understood:
         """Return what the message is, whom it is about, and the headers of the message that it returns."""
-        if automatic.is_receipt(self.root, self.envelope):
+        if automatic.is_receipt(self.root) and not automatic.is_refusal(self.envelope):
             return ReportKind.OTHER, [], self.copy
         statuses = dsn.find(self.root)
-        if statuses is not None and not (self.envelope.is_letter and self.root.kind != "multipart/report"):
+        if statuses is not None and self._is_sent_by_system():
             return self._of_statuses(statuses)
         return self._of_notification() or self._of_text()
+
+    def _is_sent_by_system(self) -> bool:
+        """Say whether machine-readable fields are the message's own, not an example that somebody sends."""
+        if self.root.kind == "multipart/report":
+            return True
+        envelope = self.envelope
+        return not envelope.is_letter and (
+            envelope.is_called_daemon or envelope.is_null or envelope.is_about_failure or envelope.is_program
+        )
 
     # -- machine-readable ------------------------------------------------------------------------------------
 
@@ -151,6 +160,10 @@ class _Reading:
 
     # -- for people ------------------------------------------------------------------------------------------
 
+    @cached_property
+    def envelope(self) -> envelopes.Envelope:
+        return envelopes.read(self.root.headers)
+
     @property
     def notice(self) -> str:
         """Return what the message says, without the copy of another below it."""
@@ -184,7 +197,7 @@ class _Reading:
             return True
         is_about_failure, opens = envelope.is_about_failure, texts.opens(self.notice)
         if envelope.is_daemon:
-            return is_about_failure or opens or (texts.complains(self.notice) and self._names_somebody())
+            return is_about_failure or opens or self._complains()
         if envelope.is_called_daemon or (envelope.is_null and is_about_failure):
             if is_about_failure and opens and envelope.is_null:
                 return True
@@ -204,6 +217,11 @@ class _Reading:
         if self.envelope.is_program or self.envelope.is_null:
             return (is_about_failure and (names or bool(self.copy))) or (names and bool(self.copy))
         return is_about_failure and names
+
+    def _complains(self) -> bool:
+        """Say whether somebody is named with what is wrong, or by a format that names nobody else."""
+        named = [entry.rank for entry in self._entries()]
+        return bool(named) and (min(named) == 0 or (min(named) <= _NAMED and texts.complains(self.notice)))
 
     def _names_somebody(self) -> bool:
         return any(entry.rank <= _NAMED for entry in self._entries())

@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from ..phrases import fold
+from ..phrases import fold, holds
 from . import addresses
 from .notices import ANSWER, COMMAND, LABELLED, LIST, OPENINGS, OVER, PLAIN, REASONS
 
@@ -47,14 +47,12 @@ def opens(notice: str, *, at_once: bool = False) -> bool:
     beginning = notice[:_BEGINNING]
     if at_once:
         beginning = beginning.strip().partition("\n\n")[0]
-    folded = fold(beginning)
-    return any(phrase in folded for phrase in OPENINGS)
+    return holds(fold(beginning), OPENINGS)
 
 
 def complains(notice: str) -> bool:
     """Say whether a text holds what mail systems say of an address."""
-    folded = fold(notice[:_BEGINNING])
-    return any(phrase in folded for phrase in REASONS)
+    return holds(fold(notice[:_BEGINNING]), REASONS)
 
 
 def find(notice: str, *, ours: Collection[str], receivers: Collection[str]) -> list[Entry]:

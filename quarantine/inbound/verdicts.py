@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from ..failures import NOT_DEFINED, Failure, Kind, Rule, classify
 from ..models import Reason
-from ..phrases import DELAYED, fold
+from ..phrases import DELAYED, fold, holds
 from .dsn import NOT_FAILED, status_of
 
 DIAGNOSTIC = 500  # characters of a diagnostic that are kept
@@ -78,7 +78,7 @@ def _sentences(notice: str) -> list[str]:
 
 def is_delayed(subject: str, notice: str) -> bool:
     beginning = fold(notice[:_BEGINNING])
-    return any(phrase in beginning for phrase in DELAYED) or (
+    return holds(beginning, DELAYED) or (
         re.search(r"\bdelay|warning: (could not send|message)|verzogert|retarde|retraso|ritardo", subject) is not None
         and not re.search(r"\bfail", subject)
     )
