@@ -144,7 +144,7 @@ NO_USER = UNKNOWN + folded("""
     bad user name | email address could not | wrong address | recipient was not | recipient cannot be
     mailbox is not | mailbox isn't | user name not | ambiguous address | does not have a mailbox | has no mailbox
     doesn't have a mailbox | does not have an account | doesn't have an account | does not have an email
-    no email account
+    no email account | no mailbox found | no mail box | bad_recipient | not a known email | does not have a final
     domain, but the user | there is no user | there is no such | there is no one | no matches to nameserver query
     user account is invalid | account is not valid | not accepting mail at this address | not a member of this domain
     account has been removed | has been deleted | account deleted | account was deleted | user removed | user deleted
@@ -332,7 +332,7 @@ DELAYED = folded("""
     still trying
     will continue to try | will keep trying | will be retried | will retry | will be attempted
     this is a warning message only
-    do not need to resend | need not resend | not required to resend | being delayed | delayed delivery | still queued
+    do not need to resend | need not resend | not required to resend | being delayed | has been postponed | delayed delivery | still queued
     has not been delivered to all | no action is required on your part | delivery attempts will continue
     ne necessite aucune action | n'a pas encore ete | est retarde | retardee | noch nicht zugestellt | verzogert
     todavia no | se ha retrasado | non e stato ancora | in ritardo | ainda nao foi | atrasad

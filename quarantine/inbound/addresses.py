@@ -10,7 +10,9 @@ from collections.abc import Iterator
 LONGEST = 320  # RFC 3696 (erratum 1690), before the limit of RFC 5321
 _LINE = 1_000  # characters of a line or field that are searched
 
-_LOCAL = r"[^\s<>()\[\]{},;:\"\\@|\x00-\x1f\x7f-\xa0\u2028\u2029\ud800-\udfff\u3000-\u303f\uff00-\uff0f\uff1a-\uff20]{1,64}"
+_LOCAL = (
+    r"[^\s<>()\[\]{},;:\"\\@|\x00-\x1f\x7f-\xa0\u2028\u2029\ud800-\udfff\u3000-\u303f\uff00-\uff0f\uff1a-\uff20]{1,64}"
+)
 _DOMAIN = r"(?:[0-9A-Za-z\u00a1-\u2fff\u3041-\ud7ff\uf900-\ufefe_-]{1,63}\.){0,10}[0-9A-Za-z\u00a1-\u2fff\u3041-\ud7ff\uf900-\ufefe_-]{1,63}"
 ADDRESS = re.compile(
     rf"(?:{_LOCAL}|\"[^\"\x00-\x1f\x7f-\x9f\ud800-\udfff]{{1,64}}\")@{_DOMAIN}|{_LOCAL}@\[[0-9.]{{7,15}}\]"
@@ -19,6 +21,7 @@ _TYPE = re.compile(r"\s*[A-Za-z][\w.-]{0,20}\s*;\s*")  # RFC 3464 section 2.1.2
 _X400 = re.compile(r"(?i)/(?:g|s|o|ou|c|a|p|ou1|cn|rfc-?822)=")
 _HEX = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")  # RFC 6533 section 3
 _XTEXT = re.compile(r"\+([0-9A-F]{2})")  # RFC 3461 section 4; Exchange's IMCEA
+_SMTP = re.compile(r"(?i)^(?:smtp|rfc-?822)=")  # within a name of X.400
 _IMCEA = re.compile(r"(?i)^IMCEA(?:EX|SMTP|INVALID|X400|RFC822)?-(.{1,300})@")
 
 
@@ -54,7 +57,7 @@ def tidy(text: str) -> str | None:
     local, _at, domain = text.rpartition("@")
     if local[:5].upper() == "IMCEA":
         return _from_exchange(text)
-    local = local.lstrip("*'`=").rstrip()
+    local = _SMTP.sub("", local, count=1).lstrip("*'`=").rstrip()
     domain = domain.rstrip(".-_'")
     if not local or not domain or len(local) + len(domain) >= LONGEST:
         return None

@@ -26,7 +26,8 @@ _SUBJECT = re.compile(
     r"|\[spamcop \(|feedback loop (report|notification)|(client )?tos notification)", re.IGNORECASE
 )  # fmt: skip
 _SENDER = re.compile(
-    r"staff@hotmail\.com|(scomp|fbl|feedback)\S*@|@(reports\.)?spamcop\.net|@fbl\.|postmaster@|abuse\S*@|jmrp", re.IGNORECASE
+    r"staff@hotmail\.com|(scomp|fbl|feedback)\S*@|@(reports\.)?spamcop\.net|@fbl\.|postmaster@|abuse\S*@|jmrp",
+    re.IGNORECASE,
 )
 
 
@@ -42,7 +43,11 @@ class Complaint:
 def find(root: Part) -> Complaint | None:
     """Return the feedback that a message reports; None if it reports none."""
     report = next(
-        (part for part in root.walk(into_messages=False) if part.kind in ("message/feedback-report", "text/feedback-report")),
+        (
+            part
+            for part in root.walk(into_messages=False)
+            if part.kind in ("message/feedback-report", "text/feedback-report")
+        ),
         None,
     )
     if report is None and parameter(root.headers, "report-type").lower() != "feedback-report":

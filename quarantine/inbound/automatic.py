@@ -16,7 +16,9 @@ _HEADERS = ("x-autoreply", "x-autorespond", "x-autoresponder", "x-autoreply-from
             "x-tmda-fingerprint", "x-tmda-confirm", "x-boxbe", "x-spamarrest-noauth", "x-ms-exchange-inbox-rules-loop",
             "x-away", "x-vacationsender", "x-sieve-autoreply", "x-pvacation", "x-zarafa-vacation")  # fmt: skip
 _PRECEDENCE = ("auto_reply", "auto-reply", "autoreply", "auto_replied")
-_SUBMISSION = re.compile(r"bounce \S{1,80}:? ?(approval|non-?member|admin|message too|taboo|global|header)")  # Majordomo
+_SUBMISSION = re.compile(
+    r"bounce \S{1,80}:? ?(approval|non-?member|admin|message too|taboo|global|header)"
+)  # Majordomo
 
 
 def is_refusal(envelope: Envelope) -> bool:
@@ -29,7 +31,9 @@ def is_receipt(root: Part) -> bool:
     return (
         parameter(root.headers, "report-type").lower() == "disposition-notification"
         or any(part.kind.endswith("disposition-notification") for part in root.walk(into_messages=False))
-        or re.match(r"(read|not read|lu|gelesen|leido|letto|lida|gelezen)\s?[:：] ", root.headers.get("subject", "").lower())
+        or re.match(
+            r"(read|not read|lu|gelesen|leido|letto|lida|gelezen)\s?[:：] ", root.headers.get("subject", "").lower()
+        )
         is not None
     )
 
@@ -49,5 +53,9 @@ def is_list_notice(headers: Mapping[str, str], envelope: Envelope) -> bool:
     """Say whether a mailing list tells what became of what was sent to it."""
     if _SUBMISSION.match(envelope.subject):
         return True
-    is_list = any(name in headers for name in ("list-id", "x-mailman-version", "x-beenthere", "list-post", "x-mlserver"))
+    if envelope.is_surely_daemon:  # its report was passed on by the list that it came to
+        return False
+    is_list = any(
+        name in headers for name in ("list-id", "x-mailman-version", "x-beenthere", "list-post", "x-mlserver")
+    )
     return not envelope.is_about_failure and (is_list or subjects.says(envelope.subject, subjects.MODERATION))

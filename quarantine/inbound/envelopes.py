@@ -43,12 +43,14 @@ _WRITTEN_WITH = re.compile(
     r"|sylpheed|roundcube|squirrelmail|horde|zimbra|openwave|airmail|postbox|becky|mutt|sparrow|nine|k-9|android|vm\b|mh\b"
 )
 
+
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """What the headers of a message say of who wrote it."""
 
     subject: str  # folded
     is_daemon: bool  # a mail system by its address
+    is_surely_daemon: bool  # by an address that no person has
     is_called_daemon: bool  # by its name, which anybody can choose
     is_null: bool  # with the empty return path of RFC 5321 section 4.5.5
     is_program: bool  # no person by its address
@@ -71,9 +73,11 @@ def read(headers: Mapping[str, str]) -> Envelope:
     return Envelope(
         subject,
         is_daemon,
+        _NEVER_A_PERSON.match(local) is not None,
         is_called_daemon,
         path in ("<>", "", "< >", "<<>>") or path.upper().startswith("<MAILER-DAEMON"),
         not local or _AUTOMATIC.fullmatch(local) is not None or headers.get("auto-submitted", "").startswith("auto"),
-        (is_reply and _NEVER_A_PERSON.match(local) is None) or (not is_called_daemon and ("in-reply-to" in headers or bool(_WRITTEN_WITH.search(with_program.lower())))),
+        (is_reply and _NEVER_A_PERSON.match(local) is None)
+        or (not is_called_daemon and ("in-reply-to" in headers or bool(_WRITTEN_WITH.search(with_program.lower())))),
         not is_reply and subjects.says(subject, subjects.FAILURE),
     )

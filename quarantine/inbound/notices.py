@@ -10,6 +10,8 @@ from ..phrases import fold, folded
 
 # What only a mail system writes, at the beginning of what it writes.
 OPENINGS = folded("""
+    returned because it encountered an error | delivery of email to this address | delivery of mail to this address
+    has been postponed | message from interscan | you sent mail to
     this is the mail system at host | this is the postfix program at host | this is the qmail | qmail-send program
     mail system at host | this is the mailer-daemon | this is the james mail server | this is the mail delivery agent
     this is the dragonfly mail agent | this is the machine generated message | this is the deliver program at
@@ -124,10 +126,19 @@ LIST = re.compile(
 )
 # A line, folded, after which a list is over.
 OVER = re.compile(
-    r"^(?:[-=_*#]{3,}.*(?:transcript|message|copy|header|information|text|original|session|end)|diagnostic information"
+    r"^(?:[-=_*#]{3,}.*(?:transcript|message|copy|header|information|text|original|session|end|details?)|diagnostic information"
     r"|generating server|original message|message headers|your message reads|for (?:more|further)|please (?:contact|note)"
     r"|reporting-mta|the following recipients? (?:were|was) (?:succ|deliv)|technical details|if you)"
 )
+# Before an address, folded: it is that of somebody to ask, or to write to instead.
+ASKED = re.compile(
+    r"(?:(?<!not )(?<!unable to )\bcontact\b|\bplease (?:send|forward|write|e-?mail|mail|call|report|reply|notify|use|try)\b"
+    r"|\bsend (?:an |this |your )?(?:e-?mail|mail|question|comment|request)s? to\b|\bfails, try\b|\btry (?:e-?mailing|writing)\b"
+    r"|\b(?:questions|assistance|help)\b[^.]{0,30}\bto\b|kontaktieren sie|wenden sie sich|contacte[rz]?\b|adressez-vous"
+    r"|contattare|rivolgersi|联系|聯絡|连络|問い合わせ|連絡先|문의|обратитесь|обращайтесь)[^.]{0,60}$"
+)
+# Before an address in an X.400 name, as Exchange and Lotus Notes write it (RFC 2156 section 4.1).
+X400 = re.compile(r"(?i)\bc=[a-z]{2} ?;[^@]{0,200}$|\bdda:[a-z0-9-]{0,12}=?$")
 # An answer in a transcript of SMTP.
 ANSWER = re.compile(r"^\W{0,6}(?:smtp;? ?)?[45]\d\d[ -]|<<< |reason: |said:|responded|#5\.|#4\.|[45]\.\d\.\d")
 COMMAND = re.compile(r"(?i)rcpt[ _]to ?: ?<?[^\s<>]{0,64}$|rcpt[ _]to[: ]{0,3}<?$")

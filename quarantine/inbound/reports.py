@@ -11,7 +11,21 @@ from functools import cached_property
 
 from ..failures import Failure, Rule
 from ..models import ReportKind
-from . import addresses, arf, automatic, dsn, envelopes, mail, notifications, opt_outs, parts, returned, texts, tokens, verdicts
+from . import (
+    addresses,
+    arf,
+    automatic,
+    dsn,
+    envelopes,
+    mail,
+    notifications,
+    opt_outs,
+    parts,
+    returned,
+    texts,
+    tokens,
+    verdicts,
+)
 from .decoding import decode_words
 from .parts import Part
 from .verdicts import judge, judge_notice
@@ -180,9 +194,9 @@ class _Reading:
         certain = bool(failed) and not envelope.is_letter
         if not certain and automatic.is_list_notice(headers, envelope):
             return ReportKind.OTHER, [], {}
-        if not certain and not envelope.is_about_failure:
-            if automatic.is_answer(headers, envelope):
-                return ReportKind.AUTO_REPLY, [], self.copy
+        told = envelope.is_about_failure or (envelope.is_surely_daemon and texts.opens(self.notice))
+        if not certain and not told and automatic.is_answer(headers, envelope):
+            return ReportKind.AUTO_REPLY, [], self.copy
         if not certain and not self._is_report():
             return self._wrapped() or (ReportKind.OTHER, [], {})
         entries = self._entries() or [texts.Entry(one, 0, 0) for one in failed] or self._last_resort()
@@ -247,7 +261,11 @@ class _Reading:
     def _last_resort(self) -> list[texts.Entry]:
         """Return the receiver of the returned message, if it is one alone."""
         receivers = self._receivers("to")
-        return [texts.Entry(receivers[0], 9, 0)] if len(receivers) == 1 and receivers[0].lower() not in self._ours() else []
+        return (
+            [texts.Entry(receivers[0], 9, 0)]
+            if len(receivers) == 1 and receivers[0].lower() not in self._ours()
+            else []
+        )
 
     def _of_entries(self, entries: Iterable[texts.Entry]) -> list[Recipient]:
         found = []
@@ -272,5 +290,7 @@ class _Reading:
     def _ours(self) -> set[str]:
         """Return the addresses of the sender, in small letters: that of the copy, and where the report came to."""
         sent = [self.copy.get(name, "") for name in ("from", "return-path", "reply-to", "sender", "errors-to")]
-        came = [self.root.headers.get(name, "") for name in ("to", "delivered-to", "x-original-to", "from", "envelope-to")]
+        came = [
+            self.root.headers.get(name, "") for name in ("to", "delivered-to", "x-original-to", "from", "envelope-to")
+        ]
         return {one.lower() for value in (*sent, *came) for one in addresses.find(decode_words(value))}

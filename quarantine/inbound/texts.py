@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from ..phrases import fold, holds
 from . import addresses
-from .notices import ANSWER, COMMAND, LABELLED, LIST, OPENINGS, OVER, PLAIN, REASONS
+from .notices import ANSWER, ASKED, COMMAND, LABELLED, LIST, OPENINGS, OVER, PLAIN, REASONS, X400
 
 _LINES, _LONGEST = 400, 500  # lines of a notice that are read, and characters of one
 _BEGINNING = 1_500  # characters in which a notice says what it is
@@ -120,7 +120,9 @@ def _entries(lines: list[str]) -> list[Entry]:
         found.append(Entry(address, rank, number, [word for word in words if word]))
         for start, _end, other in places[1:]:
             if rank >= 3 or rank == 1 and "," in line:
-                found.append(Entry(other, rank if "," in line else max(5, _rank(line[:start], "", alone=False)), number))
+                found.append(
+                    Entry(other, rank if "," in line else max(5, _rank(line[:start], "", alone=False)), number)
+                )
         if LIST.search(folded):
             listing, indent, since = True, -1, number
     return found
@@ -130,7 +132,11 @@ def _rank(before: str, after: str, *, alone: bool) -> int:
     """Return how surely an address with this before and after it on its line is meant; 0 is surest."""
     if COMMAND.search(before):
         return 5
+    if X400.search(before):
+        return 1
     folded = fold(before)
+    if ASKED.search(folded):
+        return 7
     if alone:
         return 3
     if PLAIN.search(folded):
@@ -143,7 +149,7 @@ def _rank(before: str, after: str, *, alone: bool) -> int:
 
 
 def _is_answer(after: str) -> bool:
-    return after.lstrip('>"\'').startswith(("...", " ...", "  (", " (reason", ">:", " [", ": ")) is True
+    return after.lstrip(">\"'").startswith(("...", " ...", "  (", " (reason", ">:", " [", ": ")) is True
 
 
 def _is_alone(line: str, places: list[tuple[int, int, str]]) -> bool:

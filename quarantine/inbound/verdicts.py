@@ -31,7 +31,9 @@ class Verdict:
     action: str = ""
 
 
-def judge(action: str, status: str, diagnostic: str, *, around: Callable[[], Failure | None], rules: Sequence[Rule] = ()) -> Verdict:
+def judge(
+    action: str, status: str, diagnostic: str, *, around: Callable[[], Failure | None], rules: Sequence[Rule] = ()
+) -> Verdict:
     """Return what follows for one recipient. `around` tells what the notice says, for when the answer says nothing."""
     diagnostic = tidy(diagnostic)
     told = status_of(diagnostic)
