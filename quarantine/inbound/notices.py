@@ -6,7 +6,7 @@ Two tables: phrases by which a notice is known, and patterns of the lines that n
 
 import re
 
-from ..phrases import fold, folded
+from ..phrases import fold, folded, holds
 
 # What only a mail system writes, at the beginning of what it writes.
 OPENINGS = folded("""
@@ -91,44 +91,44 @@ REASONS = tuple(fold(phrase) for phrase in (
     "not found", "host unknown", "unknown host", "rejected", "timed out", "expired", "不存在", "已满", "不明",
 ))  # fmt: skip
 
-# Before an address, on its line, folded: the format names whom it is about.
-LABELLED = re.compile(
-    r"(?:^|[\s*(\['-])(?:(?:final|original|intended|failed|failing|actual|bad|invalid|rejected)[ -]?)?(?:recipient(?:'s)?"
-    r"(?: address(?:es)?| name)?(?:\(?e?s\)?)?|rcpt|rcpt to|undeliverable address|undeliverable to|failed address|failed rcpt"
-    r"|addressed to|error-for|intended recipient|invalid final delivery userid|unknown user|unknown local user|user unknown"
-    r"|user's mailbox is full|user mailbox exceeds allowed size|mailbox full|unknown host|failed recipients?"
-    r"|delivery failed \d+ attempts|not delivered to|was not delivered to|delivering your mail to|unable to deliver (?:"
-    r"(?:your |this )?(?:message|mail|email) )?to|failed to deliver (?:(?:your |this )?(?:message|mail|email) )?to"
-    r"|could not be delivered to|couldn't be delivered to|wasn't delivered to|cannot be delivered to|user not found"
-    r"|no such user|rejected recipient|undelivered to|could not deliver (?:(?:your )?(?:message|mail) )?to|recipient rejected"
-    r"|mail address|mailbox|user|address|e-?mail|destinataire|empfanger|destinatario|destinatari|utente|odbiorca|adresat"
-    r"|ontvanger|mottagare|prijemce|получатель|адресат|адрес|收件人|收件人地址|收信人|宛先|受信者|あて先|수신자|받는 ?사람|to)"
-    r"[ ]?(?:\(s\))?[ ]?[:：=>]?[ ]?[\"'<(\[]*$"
-)
-# Of those, what says it so plainly that no other line is needed.
-PLAIN = re.compile(
-    r"(?:recipient(?:'s)?(?: address(?:es)?| name)?|undeliverable address|undeliverable to|failed address|addressed to"
-    r"|error-for|intended recipient|invalid final delivery userid|unknown user|unknown local user|user's mailbox is full"
-    r"|user mailbox exceeds allowed size|delivery failed \d+ attempts|not delivered to|delivering your mail to"
-    r"|(?:deliver|delivered)(?: (?:your |this |the )?(?:message|mail|email))? to|failed recipients?|rejected recipient)"
-    r"[ ]?(?:\(s\))?[ ]?[:：=>]?[ ]?[\"'<(\[]*$"
-)
+# Before an address, on its line: the format names whom it is about, and nobody else.
+PLAIN = folded("""
+    recipient | recipient's | recipients | recipient address | recipient name | recipient's address | undeliverable address
+    undeliverable to | failed address | addressed to | error-for | invalid final delivery userid | unknown user
+    unknown host | unknown local user | user's mailbox is full | user mailbox exceeds allowed size | attempts
+    not delivered to | delivering your mail to | deliver to | deliver your message to | deliver message to
+    deliver the message to | deliver this message to | deliver mail to | deliver your mail to | deliver email to
+    delivered to | failed recipient | failed recipients | rejected recipient | mailbox full | final recipient
+""")
+# Before an address: it may be meant, or be that of somebody to ask.
+LABELS = PLAIN + folded("""
+    rcpt | rcpt to | failed rcpt | user unknown | user not found | no such user | undelivered to | recipient rejected
+    mail address | mailbox | user | address | email | e-mail | to | destinataire | empfanger | destinatario | destinatari
+    utente | odbiorca | adresat | adresata | ontvanger | mottagare | prijemce | получатель | адресат | адрес | адресату
+    收件人 | 收件人地址 | 收信人 | 宛先 | 受信者 | あて先 | 수신자 | 받는 사람 | 받는사람
+""")
+_PUNCTUATION = " \t:：=>\"'<(["
 
-# A line, folded, after which a list of addresses comes.
-LIST = re.compile(
-    r"follow\w*(?: \w+){0,3} (?:e-?mail )?(?:address|recipient|user|destination|mailbox|people|person)|recipient\(?s?\)?.*:$"
-    r"|recipients? (?:or|was|were|of)|failed (?:addresses|recipient)|recipients failed|intended recipients?"
-    r"|deliver(?:ed|y)?\b.* to:?$|was not delivered|not deliver|did not reach|did not receive|undeliverable|undelivered"
-    r"|could not be|couldn't be|cannot be delivered|has not yet been delivered|these recipients|unable to deliver"
-    r"|failure reasons|list of|the following|addressed to:?$|your message$|to the following|message to:?$|failed:?$"
-    r"|destinataire|empfanger|destinatari|ontvanger|odbiorc|adresat|prijemc|mottagar|modtager|vastaanottaj|alici"
-    r"|получател|адрес|收件人|收信人|宛先|受信者|あて先|次の|以下|下列|수신자|받는 사람|παραλ"
-)
+# In a line, after which a list of addresses comes.
+_LISTS = folded("""
+    following address | following recipient | following e-mail address | following email address | following user
+    following destination | following mailbox | following people | following person | following original recipient
+    follow: | recipient or | recipients or | recipient was | recipients was | recipient were | recipients were
+    recipient of | recipients of | failed addresses | failed recipient | recipients failed | intended recipient
+    was not delivered | not deliver | did not reach | did not receive | undeliverable | undelivered | could not be
+    couldn't be | cannot be delivered | has not yet been delivered | these recipients | unable to deliver
+    failure reasons | list of | the following | to the following | destinataire | empfanger | destinatari | ontvanger
+    odbiorc | adresat | prijemc | mottagar | modtager | vastaanottaj | alıcı | получател | адрес | 收件人 | 收信人 | 宛先
+    受信者 | あて先 | 次の | 以下 | 下列 | 수신자 | 받는 사람 | παραλ
+""")
+_LISTS_END = ("delivered to", "deliver to", "delivery to", "mail to", "message to", "addressed to", "your message",
+              "recipient(s)", "recipients", "failed")  # fmt: skip
+
 # A line, folded, after which a list is over.
 OVER = re.compile(
-    r"^(?:[-=_*#]{3,}.*(?:transcript|message|copy|header|information|text|original|session|end|details?)|diagnostic information"
-    r"|generating server|original message|message headers|your message reads|for (?:more|further)|please (?:contact|note)"
-    r"|reporting-mta|the following recipients? (?:were|was) (?:succ|deliv)|technical details|if you)"
+    r"[-=_*#]{3,}.{0,40}(transcript|message|copy|header|information|text|original|session|end|details?)|diagnostic information"
+    r"|generating server|original message|message headers|your message reads|for (more|further)|please (contact|note)"
+    r"|reporting-mta|the following recipients? (were|was) (succ|deliv)|technical details|if you"
 )
 # Before an address, folded: it is that of somebody to ask, or to write to instead.
 ASKED = re.compile(
@@ -139,6 +139,22 @@ ASKED = re.compile(
 )
 # Before an address in an X.400 name, as Exchange and Lotus Notes write it (RFC 2156 section 4.1).
 X400 = re.compile(r"(?i)\bc=[a-z]{2} ?;[^@]{0,200}$|\bdda:[a-z0-9-]{0,12}=?$")
-# An answer in a transcript of SMTP.
-ANSWER = re.compile(r"^\W{0,6}(?:smtp;? ?)?[45]\d\d[ -]|<<< |reason: |said:|responded|#5\.|#4\.|[45]\.\d\.\d")
+# An answer in a transcript of SMTP, in small letters.
+ANSWER = re.compile(r"^\W{0,6}(smtp;? ?)?[45]\d\d[ -]|<<< |reason: |said:|responded|#5\.|#4\.|[45]\.\d\.\d")
 COMMAND = re.compile(r"(?i)rcpt[ _]to ?: ?<?[^\s<>]{0,64}$|rcpt[ _]to[: ]{0,3}<?$")
+
+
+def is_label(before: str, phrases: tuple[str, ...]) -> bool:
+    """Say whether what stands before an address, folded, ends with one of the phrases as a word of its own."""
+    bare = before.removesuffix("(s)").rstrip(_PUNCTUATION).removesuffix("(s)").rstrip()
+    for phrase in phrases:
+        if bare.endswith(phrase):
+            left = bare[: -len(phrase)]
+            if not left or not (left[-1].isalnum() and phrase.isascii()):
+                return True
+    return False
+
+
+def begins_list(line: str) -> bool:
+    """Say whether addresses follow a line, which is folded."""
+    return holds(line, _LISTS) or line.rstrip(": ").endswith(_LISTS_END)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from ..phrases import fold, holds
 from . import addresses
-from .notices import ANSWER, ASKED, COMMAND, LABELLED, LIST, OPENINGS, OVER, PLAIN, REASONS, X400
+from .notices import ANSWER, ASKED, COMMAND, LABELS, OPENINGS, OVER, PLAIN, REASONS, X400, begins_list, is_label
 
 _LINES, _LONGEST = 400, 500  # lines of a notice that are read, and characters of one
 _BEGINNING = 1_500  # characters in which a notice says what it is
@@ -94,9 +94,9 @@ def _entries(lines: list[str]) -> list[Entry]:
     for number, line in enumerate(lines):
         if "@" not in line:
             folded = fold(line)
-            if listing and OVER.search(folded):
+            if listing and OVER.match(folded):
                 listing = False
-            elif folded and LIST.search(folded):
+            elif folded and begins_list(folded):
                 listing, indent, since = True, -1, number
             continue
         places = list(_places(line))
@@ -123,7 +123,7 @@ def _entries(lines: list[str]) -> list[Entry]:
                 found.append(
                     Entry(other, rank if "," in line else max(5, _rank(line[:start], "", alone=False)), number)
                 )
-        if LIST.search(folded):
+        if begins_list(folded):
             listing, indent, since = True, -1, number
     return found
 
@@ -139,13 +139,13 @@ def _rank(before: str, after: str, *, alone: bool) -> int:
         return 7
     if alone:
         return 3
-    if PLAIN.search(folded):
+    if is_label(folded, PLAIN):
         return 0
     if _BEFORE.match(before):
         return 2 if after.startswith((":", ">:", '":', "'>:", ")")) or _is_answer(after) else 4
     if re.search(r"[45]\d\d[ -]|<<<", before):
         return 5
-    return 6 if LABELLED.search(folded) else 7
+    return 6 if is_label(folded, LABELS) else 7
 
 
 def _is_answer(after: str) -> bool:
