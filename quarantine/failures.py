@@ -82,7 +82,7 @@ def own_rules(*, fresh: bool = False) -> tuple[Rule, ...]:
 
 
 @lru_cache(maxsize=2_000)
-def _looked_up(line: str, codes: tuple[str, ...], later: bool) -> Failure:  # noqa: FBT001
+def _looked_up(line: str, codes: tuple[str, ...], later: bool) -> Failure:
     """Return what the table says. The answers of a provider are alike, once addresses are left out."""
     return next((row.failure for row in (_LATER if later else _FOR_GOOD) if row.fits(line, codes)), NOT_DEFINED)
 

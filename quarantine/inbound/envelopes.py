@@ -15,10 +15,11 @@ _FOLDED = 300  # characters of a subject or name that are read
 
 # Who sends reports, by the part before the @ and by name.
 _DAEMON = re.compile(
-    r"mail(er)?[._-]?(daemon|delivery|system|server|engine|router|gateway|admin|returned?|error)|mdaemon|post[._-]?"
+    r"(?:mail(er)?[._-]?(daemon|delivery|system|server|engine|router|gateway|admin|returned?|error)|mdaemon|post[._-]?"
     r"(master|office|man)|daemon|mailer|mmdf|uucp|ndr|dsn|double-bounce|bounces?|undeliver|return(s|ed)?[._-]?mail|smtp"
     r"|microsoftexchange|exchange|e?mail[._-]?admin(istrator)?|system[._-]?(admin|attendant)|mailmarshal|interscan|imss"
-    r"|mail[._-]?delivery|delivery|non-?delivery|mta|symantec|scanner|mimedefang|antispam|mail-?scan"
+    r"|mail[._-]?delivery|delivery|non-?delivery|mta|symantec|scanner|mimedefang|antispam|mail-?scan(ner)?"
+    r"|[\w.-]*mailer-daemon|[\w-]*postmaster)(?:[0-9a-f]+|[._+=-].*)?"
 )
 _NEVER_A_PERSON = re.compile(r"mail(er)?[._-]?daemon|mdaemon|microsoftexchange|double-bounce")
 _DAEMON_NAME = re.compile(
@@ -59,6 +60,7 @@ class Envelope:
 
 
 def read(headers: Mapping[str, str]) -> Envelope:
+    """Read the headers of a message."""
     sender = decode_words(headers.get("from", ""))[:_FOLDED]
     address = next(addresses.find(sender), "")
     local = address.partition("@")[0].lower() or sender.strip(' <>"').lower()
@@ -66,10 +68,12 @@ def read(headers: Mapping[str, str]) -> Envelope:
     subject = fold(decode_words(headers.get("subject", ""))[:_FOLDED])
     is_reply = _REPLY.match(subject) is not None
     path = headers.get("return-path", "x").strip()
-    is_daemon = _DAEMON.match(local) is not None or sender.strip() == "<>"
+    is_daemon = _DAEMON.fullmatch(local) is not None or sender.strip() == "<>"
     is_daemon = is_daemon or "errore" in headers.get("x-ricevuta", "").lower()  # certified mail: RFC 6109 section 3.1.5
     is_called_daemon = is_daemon or _DAEMON_NAME.search(name) is not None
     with_program = headers.get("user-agent", "") or headers.get("x-mailer", "") or headers.get("x-newsreader", "")
+    is_written = "in-reply-to" in headers or _WRITTEN_WITH.search(with_program.lower()) is not None
+    is_letter = (is_reply and _NEVER_A_PERSON.match(local) is None) or (is_written and not is_called_daemon)
     return Envelope(
         subject,
         is_daemon,
@@ -77,7 +81,6 @@ def read(headers: Mapping[str, str]) -> Envelope:
         is_called_daemon,
         path in ("<>", "", "< >", "<<>>") or path.upper().startswith("<MAILER-DAEMON"),
         not local or _AUTOMATIC.fullmatch(local) is not None or headers.get("auto-submitted", "").startswith("auto"),
-        (is_reply and _NEVER_A_PERSON.match(local) is None)
-        or (not is_called_daemon and ("in-reply-to" in headers or bool(_WRITTEN_WITH.search(with_program.lower())))),
+        is_letter,
         not is_reply and subjects.says(subject, subjects.FAILURE),
     )

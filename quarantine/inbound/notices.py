@@ -48,7 +48,6 @@ OPENINGS = folded("""
     returned to sender
     returning message | returned message | your message was not | mail was not | your message has been blocked
     each of the following recipients was rejected | was not accepted
-    
     the message you sent to | your message to | message to the following | this report relates to a message you sent
     message delivery has been delayed | has not yet been delivered | delivery is delayed | been delayed
     this is a warning message | delayed by | message has not been delivered | could not send your message
@@ -93,7 +92,8 @@ REASONS = tuple(fold(phrase) for phrase in (
 
 # Before an address, on its line: the format names whom it is about, and nobody else.
 PLAIN = folded("""
-    recipient | recipient's | recipients | recipient address | recipient name | recipient's address | undeliverable address
+    recipient | recipient's | recipients | recipient address | recipient name | recipient's address
+    undeliverable address
     undeliverable to | failed address | addressed to | error-for | invalid final delivery userid | unknown user
     unknown host | unknown local user | user's mailbox is full | user mailbox exceeds allowed size | attempts
     not delivered to | delivering your mail to | deliver to | deliver your message to | deliver message to
@@ -103,8 +103,10 @@ PLAIN = folded("""
 # Before an address: it may be meant, or be that of somebody to ask.
 LABELS = PLAIN + folded("""
     rcpt | rcpt to | failed rcpt | user unknown | user not found | no such user | undelivered to | recipient rejected
-    mail address | mailbox | user | address | email | e-mail | to | destinataire | empfanger | destinatario | destinatari
-    utente | odbiorca | adresat | adresata | ontvanger | mottagare | prijemce | получатель | адресат | адрес | адресату
+    mail address | mailbox | user | address | email | e-mail | to | destinataire | empfanger | destinatario
+    destinatari
+    utente | odbiorca | adresat | adresata | ontvanger | mottagare | prijemce | получатель | адресат | адрес
+    адресату
     收件人 | 收件人地址 | 收信人 | 宛先 | 受信者 | あて先 | 수신자 | 받는 사람 | 받는사람
 """)
 _PUNCTUATION = " \t:：=>\"'<(["
@@ -118,7 +120,8 @@ _LISTS = folded("""
     was not delivered | not deliver | did not reach | did not receive | undeliverable | undelivered | could not be
     couldn't be | cannot be delivered | has not yet been delivered | these recipients | unable to deliver
     failure reasons | list of | the following | to the following | destinataire | empfanger | destinatari | ontvanger
-    odbiorc | adresat | prijemc | mottagar | modtager | vastaanottaj | alıcı | получател | адрес | 收件人 | 收信人 | 宛先
+    odbiorc | adresat | prijemc | mottagar | modtager | vastaanottaj | alıcı | получател | адрес | 收件人 | 收信人
+    宛先
     受信者 | あて先 | 次の | 以下 | 下列 | 수신자 | 받는 사람 | παραλ
 """)
 _LISTS_END = ("delivered to", "deliver to", "delivery to", "mail to", "message to", "addressed to", "your message",

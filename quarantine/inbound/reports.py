@@ -98,6 +98,8 @@ def _finding(
 
 
 _Understood = tuple[ReportKind, list[Recipient], Mapping[str, str]]
+_SENT_BY = ("from", "return-path", "reply-to", "sender", "errors-to")
+_CAME_TO = ("to", "delivered-to", "x-original-to", "from", "envelope-to")
 _NAMED = 5  # the rank of an address in a notice up to which it stands as formats put it
 _WRAPPED = 3  # reports within reports that are looked into
 
@@ -190,7 +192,7 @@ class _Reading:
 
     def _of_text(self) -> _Understood:
         envelope, headers = self.envelope, self.root.headers
-        failed = [one for value in headers.get("x-failed-recipients", "").split(",") if (one := addresses.read(value))]
+        failed = list(addresses.find(headers.get("x-failed-recipients", "")))
         certain = bool(failed) and not envelope.is_letter
         if not certain and automatic.is_list_notice(headers, envelope):
             return ReportKind.OTHER, [], {}
@@ -260,12 +262,8 @@ class _Reading:
 
     def _last_resort(self) -> list[texts.Entry]:
         """Return the receiver of the returned message, if it is one alone."""
-        receivers = self._receivers("to")
-        return (
-            [texts.Entry(receivers[0], 9, 0)]
-            if len(receivers) == 1 and receivers[0].lower() not in self._ours()
-            else []
-        )
+        receivers = [one for one in self._receivers("to") if one.lower() not in self._ours()]
+        return [texts.Entry(receivers[0], 9, 0)] if len(receivers) == 1 else []
 
     def _of_entries(self, entries: Iterable[texts.Entry]) -> list[Recipient]:
         found = []
@@ -289,8 +287,6 @@ class _Reading:
 
     def _ours(self) -> set[str]:
         """Return the addresses of the sender, in small letters: that of the copy, and where the report came to."""
-        sent = [self.copy.get(name, "") for name in ("from", "return-path", "reply-to", "sender", "errors-to")]
-        came = [
-            self.root.headers.get(name, "") for name in ("to", "delivered-to", "x-original-to", "from", "envelope-to")
-        ]
+        sent = [self.copy.get(name, "") for name in _SENT_BY]
+        came = [self.root.headers.get(name, "") for name in _CAME_TO]
         return {one.lower() for value in (*sent, *came) for one in addresses.find(decode_words(value))}

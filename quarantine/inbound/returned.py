@@ -25,22 +25,27 @@ _NAMED = {"return-path", "received", "from", "to", "date", "subject", "message-i
 _ENOUGH = 3  # names of headers that make a block of lines the headers of a message
 # Lines after which nothing but the message follows: those that begin so, and those that say no more.
 _BEGINS = folded("""
-    this is a copy of the message | this is a copy of your message | below this line is | below the next line is a copy of
+    this is a copy of the message | this is a copy of your message | below this line is
+    below the next line is a copy of
     original message follows | original message headers follow | original headers follow | original mail info
     body of message is following | body of the message is following | the body of the original message is following
     header of the original message | the header of the original message | header of message is following
     message text follows | message contents follow | message header follows | message headers follow
     unsent message follows | undelivered message follows | returned message follows | returned mail follows
     start of returned message | included is a copy of the message | a copy of the original | a copy of the first
-    here is your returned mail | the following is a copy of the | below is a copy of the original | message nondeliverable
+    here is your returned mail | the following is a copy of the | below is a copy of the original
+    message nondeliverable
     message non-deliverable | body of original message | body of the original message
 """)
 _IS = folded("""
-    original message | original message headers | original message header | original mail | returned message | returned mail
+    original message | original message headers | original message header | original mail | returned message
+    returned mail
     message headers | ursprungliche nachricht | ursprungliche nachrichtenkopfzeilen | message d'origine
-    en-tetes de message d'origine | en-tetes du message d'origine | mensaje original | encabezados del mensaje original
+    en-tetes de message d'origine | en-tetes du message d'origine | mensaje original
+    encabezados del mensaje original
     messaggio originale | intestazioni originali del messaggio | mensagem original | cabecalhos da mensagem original
-    oorspronkelijke berichtkoppen | oorspronkelijk bericht | 原始邮件内容 | 原邮件内容 | 原始邮件头 | 原始郵件標頭 | 原始邮件标头
+    oorspronkelijke berichtkoppen | oorspronkelijk bericht | 原始邮件内容 | 原邮件内容 | 原始邮件头 | 原始郵件標頭
+    原始邮件标头
     メッセージ ヘッダー | 元のメッセージ | 元のメッセージ ヘッダー | 원본 메시지 헤더
 """)
 _FRAME = " \t-=*_>:.[]#|"

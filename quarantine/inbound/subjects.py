@@ -1,6 +1,7 @@
 """What subjects say: that something was not delivered, that somebody is away, that a sender has to prove themselves.
 
-Phrases are compared after quarantine.phrases.fold: small letters, no accents, single blanks. `^` stands for the beginning.
+Phrases are compared after quarantine.phrases.fold: small letters, no accents, single blanks. `^` stands
+for the beginning.
 """
 
 from ..phrases import folded, holds

@@ -24,6 +24,9 @@ _NOBODY = re.compile(
     r"(?:mailer-?daemon|post-?master|abuse|no-?reply|do-?not-?reply|hostmaster|mail-?daemon|mdaemon|help-?desk|support"
     r"|technik|webmaster|mailmaster|bounces?|spam|unblock|removeme|delist)(?:[+._-].*)?@|@(?:example|domain)$"
 )
+_OF_SERVER = re.compile(r"[45]\d\d[ -]|<<<")
+_NOT_A_NAME = re.compile(r"[:@=]|\bto\b|\d{3}")
+_BAR = re.compile(r"[-=_*]{4,}")
 _ORIGINAL = re.compile(r"original[ -](?:address|recipient)[ ]?[:=]? ?[<\"']*$")
 _GENERATED = re.compile(r"(?:generated|expanded) (?:from|by):? ?<?([^\s<>()]{1,64}@[^\s<>()]{1,255})")
 
@@ -119,7 +122,7 @@ def _entries(lines: list[str]) -> list[Entry]:
         words = [before.strip(), after.strip()] if rank in (0, 6) else [after.strip(" \t<>\"':;,")]
         found.append(Entry(address, rank, number, [word for word in words if word]))
         for start, _end, other in places[1:]:
-            if rank >= 3 or rank == 1 and "," in line:
+            if rank >= 3 or (rank == 1 and "," in line):
                 found.append(
                     Entry(other, rank if "," in line else max(5, _rank(line[:start], "", alone=False)), number)
                 )
@@ -143,13 +146,13 @@ def _rank(before: str, after: str, *, alone: bool) -> int:
         return 0
     if _BEFORE.match(before):
         return 2 if after.startswith((":", ">:", '":', "'>:", ")")) or _is_answer(after) else 4
-    if re.search(r"[45]\d\d[ -]|<<<", before):
+    if _OF_SERVER.search(before):
         return 5
     return 6 if is_label(folded, LABELS) else 7
 
 
 def _is_answer(after: str) -> bool:
-    return after.lstrip(">\"'").startswith(("...", " ...", "  (", " (reason", ">:", " [", ": ")) is True
+    return after.lstrip(">\"'").startswith(("...", " ...", "  (", " (reason", ">:", " [", ": "))
 
 
 def _is_alone(line: str, places: list[tuple[int, int, str]]) -> bool:
@@ -160,7 +163,7 @@ def _is_alone(line: str, places: list[tuple[int, int, str]]) -> bool:
     if _BEFORE.match(before):
         return True
     name = before.rstrip()
-    return name.endswith(("<", "(", "[")) and len(name) < 60 and not re.search(r"[:@=]|\bto\b|\d{3}", name)
+    return name.endswith(("<", "(", "[")) and len(name) < 60 and not _NOT_A_NAME.search(name)
 
 
 def _places(line: str) -> Iterator[tuple[int, int, str]]:
@@ -175,7 +178,7 @@ def _said_below(lines: list[str], entry: Entry, others: set[int]) -> list[str]:
     blank = False
     for number in range(entry.line + 1, min(entry.line + 1 + _FOLLOWING, len(lines))):
         line = lines[number].strip()
-        if number in others or re.match(r"[-=_*]{4,}", line):
+        if number in others or _BAR.match(line):
             break
         if not line:
             if said or blank:
