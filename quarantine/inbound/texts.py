@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from ..phrases import fold, holds
 from . import addresses
-from .notices import ANSWER, ASKED, COMMAND, LABELS, OPENINGS, OVER, PLAIN, REASONS, X400, begins_list, is_label
+from .notices import ANSWER, ASKED, COMMAND, LABELS, OPENINGS, OVER, PLAIN, REASONS, WRITER, X400, begins_list, is_label
 
 _LINES, _LONGEST = 400, 500  # lines of a notice that are read, and characters of one
 _BEGINNING = 1_500  # characters in which a notice says what it is
@@ -27,6 +27,7 @@ _NOBODY = re.compile(
 _OF_SERVER = re.compile(r"[45]\d\d[ -]|<<<")
 _NOT_A_NAME = re.compile(r"[:@=]|\bto\b|\d{3}")
 _BAR = re.compile(r"[-=_*]{4,}")
+_NAME = re.compile(r"[ \t]+<?([A-Za-z0-9][\w.+-]{1,63})>?[ \t]*(?:\([^()]{0,100}\))?[ \t]*")
 _ORIGINAL = re.compile(r"original[ -](?:address|recipient)[ ]?[:=]? ?[<\"']*$")
 _GENERATED = re.compile(r"(?:generated|expanded) (?:from|by):? ?<?([^\s<>()]{1,64}@[^\s<>()]{1,255})")
 
@@ -65,7 +66,7 @@ def find(notice: str, *, ours: Collection[str], receivers: Collection[str]) -> l
     returned message was to.
     """
     lines = [line[:_LONGEST] for line in notice.split("\n")[:_LINES]]
-    found = [entry for entry in _entries(lines) if entry.rank <= _SURE or not _NOBODY.match(entry.address.lower())]
+    found = [entry for entry in _entries(lines) if entry.rank <= _SURE or _may_be_meant(entry)]
     strangers = [entry for entry in found if entry.address.lower() not in ours]
     chosen = (_best(strangers, receivers) or _best([entry for entry in found if entry.rank <= _SURE], receivers))[:MOST]
     named = {entry.line for entry in found if entry.rank <= _SURE}
@@ -76,6 +77,23 @@ def find(notice: str, *, ours: Collection[str], receivers: Collection[str]) -> l
             name = entry.address.lower()
             entry.words += [line for line in answers if name in line.lower()][:3] or answers[:2]
     return list({entry.address.lower(): entry for entry in reversed(chosen)}.values())[::-1]
+
+
+def _may_be_meant(entry: Entry) -> bool:
+    return entry.rank < 8 and not _NOBODY.match(entry.address.lower())
+
+
+def names(notice: str) -> list[str]:
+    """Return the local parts that a notice lists without their domain, each alone on a line."""
+    found: list[str] = []
+    listing = False
+    for line in notice.split("\n")[:_LINES]:
+        match = _NAME.fullmatch(line[:_LONGEST]) if listing else None
+        if match:
+            found.append(match[1])
+        elif line.strip():
+            listing = begins_list(fold(line[:_LONGEST]))
+    return found[:MOST]
 
 
 def _best(entries: list[Entry], receivers: Collection[str]) -> list[Entry]:
@@ -132,14 +150,14 @@ def _entries(lines: list[str]) -> list[Entry]:
 
 
 def _rank(before: str, after: str, *, alone: bool) -> int:
-    """Return how surely an address with this before and after it on its line is meant; 0 is surest."""
+    """Return how surely an address with this before and after it on its line is meant; 0 is surest, 8 not at all."""
     if COMMAND.search(before):
         return 5
     if X400.search(before):
         return 1
     folded = fold(before)
-    if ASKED.search(folded):
-        return 7
+    if ASKED.search(folded) or WRITER.search(folded):
+        return 8
     if alone:
         return 3
     if is_label(folded, PLAIN):
