@@ -136,7 +136,8 @@ TABLE: tuple[Row, ...] = (
          r"|does not exist|doesn't exist|isn't valid|not exist|couldn't be found|could not be found)"),
     _row(_NO_USER, phrases=phrases.NO_USER,
          pattern=r"(user|mailbox|recipient|address|account)( \S+)?:? (is )?(unknown|not found|does not exist"
-         r"|doesn't exist|invalid|rejected)|(unknown|invalid|illegal|no such) (\S+ )?(user|mailbox|recipient|address|account|alias)"
+         r"|doesn't exist|invalid|rejected)"
+         r"|(unknown|invalid|illegal|no such) (\S+ )?(user|mailbox|recipient|address|account|alias)"
          r"|this user doesn't have|(account|address|user|mailbox)[^.]{0,40} (does not|doesn't) exist"
          r"|not (a )?known (\w+ )?(user|recipient|address)"),
 

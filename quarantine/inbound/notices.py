@@ -130,14 +130,14 @@ _LISTS_END = ("delivered to", "deliver to", "delivery to", "mail to", "message t
 # A line, folded, after which a list is over.
 OVER = re.compile(
     r"[-=_*#]{3,}.{0,40}(transcript|message|copy|header|information|text|original|session|end|details?)"
-    r"|diagnostic information|generating server|original message|message headers|your message reads|for (more|further)|please (contact|note)"
-    r"|reporting-mta|the following recipients? (were|was) (succ|deliv)|technical details|if you"
+    r"|diagnostic information|generating server|original message|message headers|your message reads|for (more|further)"
+    r"|please (contact|note)|reporting-mta|the following recipients? (were|was) (succ|deliv)|technical details|if you"
 )
 # Before an address, folded: it is that of somebody to ask, or to write to instead.
 ASKED = re.compile(
     r"(?:(?<!not )(?<!unable to )\bcontact\b|\bplease (?:send|forward|write|e-?mail|mail|call|report|reply|notify|use"
-    r"|try)\b|\bsend (?:an |this |your )?(?:e-?mail|mail|question|comment|request)s? to\b|\bfails, try\b|\btry (?:e-?mailing"
-    r"|writing)\b|\b(?:questions|assistance|help)\b[^.]{0,30}\bto\b|kontaktieren sie|wenden sie sich|contacte[rz]?\b"
+    r"|try)\b|\bsend (?:an |this |your )?(?:e-?mail|mail|question|comment|request)s? to\b|\btry (?:e-?mailing|writing)\b"
+    r"|\b(?:questions|assistance|help)\b[^.]{0,30}\bto\b|kontaktieren sie|wenden sie sich|contacte[rz]?\b"
     r"|adressez-vous|contattare|rivolgersi|联系|聯絡|连络|問い合わせ|連絡先|문의|обратитесь|обращайтесь)[^.]{0,60}$"
 )
 # Before an address, folded: it is that of who wrote.
