@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def test_two_thousand_mutants_are_read(tmp_path: Path) -> None:
-    line = fuzz.play("suite", 0, 2_000, tmp_path)
+    line = fuzz.play("now", "suite", 0, 2_000, tmp_path)
     assert not line.failures, "\n".join(path.read_text() for path in sorted(tmp_path.glob("*.txt")))
 
 
@@ -38,7 +38,7 @@ def test_an_exception_is_noticed_and_kept(tmp_path: Path, monkeypatch: pytest.Mo
         raise RecursionError
 
     monkeypatch.setattr(reports, "understand", broken)
-    line = fuzz.play("suite", 0, 2, tmp_path)
+    line = fuzz.play("now", "suite", 0, 2, tmp_path)
     assert line.failures == [0, 1]
     assert "RecursionError" in next(tmp_path.glob("*-suite-0.txt")).read_text()
     assert next(tmp_path.glob("*-suite-0.eml")).read_bytes() == mutant("suite", 0)[1]

@@ -19,6 +19,9 @@ RESERVED = re.compile(
 ADDRESS = re.compile(r"[\w.+=-]+@([\w-]+(?:\.[\w-]+)*)")
 STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 FAILURES = {"", "hard", "soft", "ignored"}
+RETURN_PATH = re.compile(rb"[A-Za-z0-9=_+-]+@bounces\.example(?:\.org)?")
+SIGNED = b"abcdefghijklmnopqrstuvwxyz234567abcdefgh"  # what a signed one looks like: see profiles.tokens
+IDENTIFIERS = re.compile(r"(?im)^(?:X-Original-)?Message-ID:\s*<([^>]+)>")
 FILES = sorted(HOME.rglob("*.txt"))
 
 
@@ -89,3 +92,19 @@ def test_no_address_is_made_up_where_a_message_was_cut_off() -> None:
                 if address not in readable and not any(other.startswith(address) for other in known):
                     glued.append(f"{sample.name}: {address}")
     assert not glued
+
+
+def test_a_report_leads_back_to_the_message_that_it_is_about() -> None:
+    """By the address that it was sent to or that the copy names, and by the identifier of the copy."""
+    lost = []
+    for sample in samples():
+        if sample.kind not in ("bounce", "complaint"):
+            continue
+        raw, times = RETURN_PATH.subn(SIGNED + rb"@bounces.example.org", sample.raw)
+        _head, _blank, below = raw.decode("utf-8", "replace").replace("\r\n", "\n").partition("\n\n")
+        identifiers, found = IDENTIFIERS.findall(below), understand(raw)
+        if times and SIGNED.decode() not in found.return_paths:
+            lost.append(f"{sample.name}: {found.return_paths}")
+        if identifiers and not set(identifiers) & set(found.message_ids):
+            lost.append(f"{sample.name}: {found.message_ids} instead of {identifiers}")
+    assert not lost
