@@ -85,7 +85,8 @@ OPENINGS = folded("""
 
 # What is said where nothing else is: enough in a message of a mail system only.
 REASONS = tuple(fold(phrase) for phrase in (
-    "mailbox is full", "mailbox full", "user unknown", "unknown user", "over quota", "quota exceeded", "no such user",
+    "mailbox is full", "mailbox full", "full mailbox",
+    "user unknown", "unknown user", "over quota", "quota exceeded", "no such user",
     "permanent failure", "permanent error", "fatal error", "550 ", "554 ", "552 ", "5.1.1", "rcpt to", "does not exist",
     "not found", "host unknown", "unknown host", "rejected", "timed out", "expired", "不存在", "已满", "不明",
 ))  # fmt: skip
@@ -136,9 +137,10 @@ OVER = re.compile(
 # Before an address, folded: it is that of somebody to ask, or to write to instead.
 ASKED = re.compile(
     r"(?:(?<!not )(?<!unable to )\bcontact\b|\bplease (?:send|forward|write|e-?mail|mail|call|report|reply|notify|use"
-    r"|try)\b|\bsend (?:an |this |your )?(?:e-?mail|mail|question|comment|request)s? to\b|\btry (?:e-?mailing|writing)\b"
-    r"|\b(?:questions|assistance|help)\b[^.]{0,30}\bto\b|kontaktieren sie|wenden sie sich|contacte[rz]?\b"
-    r"|adressez-vous|contattare|rivolgersi|联系|聯絡|连络|問い合わせ|連絡先|문의|обратитесь|обращайтесь)[^.]{0,60}$"
+    r"|try)\b|\bsend (?:an |this |your )?(?:e-?mail|mail|question|comment|request)s? to\b"
+    r"|\btry (?:e-?mailing|writing)\b"
+    r"|\b(?:questions|assistance|help)\b[^.]{0,30}\bto\b|kontaktieren sie|wenden sie sich"
+    r"|contacte[rz]?\b|adressez-vous|contattare|rivolgersi|联系|聯絡|连络|問い合わせ|連絡先|문의|обратитесь|обращайтесь)[^.:]{0,60}$"
 )
 # Before an address, folded: it is that of who wrote.
 WRITER = re.compile(

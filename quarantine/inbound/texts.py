@@ -127,7 +127,8 @@ def _entries(lines: list[str]) -> list[Entry]:
         before, after = line[:start], line[end:]
         width = len(line) - len(line.lstrip())
         same = all(other.lower() == address.lower() for _s, _e, other in places)
-        rank = _rank(before, after, alone=same and _is_alone(line, places))
+        asked = number > 0 and not before.strip() and ASKED.search(fold(lines[number - 1])) is not None
+        rank = 8 if asked else _rank(before, after, alone=same and _is_alone(line, places))
         if listing and 2 <= rank <= 4 and (indent < 0 or width <= indent) and number - since < 60:
             indent, rank = (width if indent < 0 else indent), 1
         generated = _GENERATED.search(line)

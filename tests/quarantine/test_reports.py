@@ -210,7 +210,7 @@ ORDINARY = {
         "From: Bob <bob@example.com>\nSubject: Look\nContent-Type: multipart/mixed; boundary=m\n\n--m\n\nHello\n--m\n"
         f"Content-Type: message/rfc822\n\n{dsn(ONE).decode()}\n--m--\n"
     ),
-    "a parcel": "From: post@parcel.example\nSubject: Delivery failed\n\nYour parcel could not be delivered to: x@y.zz\n",
+    "a parcel": "From: post@parcel.example\nSubject: Delivery failed\n\nParcel could not be delivered to: x@y.zz\n",
     "a digest": "From: postmaster@example.com\nSubject: Your week\n\nAnn wrote to bob@example.com.\n",
     "a list": "From: list-owner@example.com\nSubject: Your message to List awaits moderator approval\n\nHeld.\n",
     "nothing": "",
@@ -249,8 +249,8 @@ def test_a_receipt_is_no_report() -> None:
 
 def test_a_report_that_a_system_passes_on_is_read() -> None:
     raw = (
-        "From: Mail Delivery System <mailer-daemon@example.net>\nSubject: For you\n"
-        f"Content-Type: multipart/mixed; boundary=m\n\n--m\nContent-Type: message/rfc822\n\n{dsn(ONE).decode()}\n--m--\n"
+        "From: Mail Delivery System <mailer-daemon@example.net>\nSubject: For you\nContent-Type: multipart/mixed; "
+        f"boundary=m\n\n--m\nContent-Type: message/rfc822\n\n{dsn(ONE).decode()}\n--m--\n"
     )
     assert failures(understand(raw.encode())) == {"ann@example.com": "hard"}
 
