@@ -87,7 +87,7 @@ def names(notice: str) -> list[str]:
     """Return the local parts that a notice lists without their domain, each alone on a line."""
     found: list[str] = []
     listing = False
-    for line in notice.split("\n")[:_LINES]:
+    for line in notice.split("\n")[:-1][:_LINES]:  # the last one may have been cut off
         match = _NAME.fullmatch(line[:_LONGEST]) if listing else None
         if match:
             found.append(match[1])
