@@ -27,7 +27,7 @@ _NOBODY = re.compile(
 _OF_SERVER = re.compile(r"[45]\d\d[ -]|<<<")
 _NOT_A_NAME = re.compile(r"[:@=]|\bto\b|\d{3}")
 _BAR = re.compile(r"[-=_*]{4,}")
-_NAME = re.compile(r"[ \t]+<?([A-Za-z0-9][\w.+-]{1,63})>?[ \t]*(?:\([^()]{0,100}\))?[ \t]*")
+_NAME = re.compile(r"[ \t]{1,40}<?([A-Za-z0-9][\w.+-]{1,63})>?(?:[ \t]{1,20}\([^()]{0,100}\))?")
 _ORIGINAL = re.compile(r"original[ -](?:address|recipient)[ ]?[:=]? ?[<\"']*$")
 _GENERATED = re.compile(r"(?:generated|expanded) (?:from|by):? ?<?([^\s<>()]{1,64}@[^\s<>()]{1,255})")
 
@@ -88,7 +88,7 @@ def names(notice: str) -> list[str]:
     found: list[str] = []
     listing = False
     for line in notice.split("\n")[:-1][:_LINES]:  # the last one may have been cut off
-        match = _NAME.fullmatch(line[:_LONGEST]) if listing else None
+        match = _NAME.fullmatch(line[:_LONGEST].rstrip()) if listing else None
         if match:
             found.append(match[1])
         elif line.strip():
