@@ -22,7 +22,6 @@ _DEPTH, _PARTS = 8, 40  # parts within parts, and parts in all
 # A field (RFC 5322 section 2.2), and the lines after it that are none.
 _NAME = r"[!-9;-~]{1,80}[ \t]*:"
 _FIELD = re.compile(rf"(?m)^([!-9;-~]{{1,80}})[ \t]*:([^\n]*(?:\n(?!{_NAME})[^\n]*)*)")
-_CUT = re.compile(r"\n(?![ \t])")
 # A boundary that was not announced: a line of two hyphens that a header of a part follows.
 _GUESS = re.compile(rb"(?:^|\n)--([!-~][ -~]{0,80})\nContent-[A-Za-z-]{4,30}:", re.IGNORECASE)
 
@@ -95,14 +94,14 @@ def split(data: bytes) -> tuple[dict[str, str], bytes]:
 def fields(head: bytes) -> list[tuple[str, str]]:
     """Return the fields of a block of headers in their order: lower-case name, unfolded value."""
     return [
-        (name.lower(), (_unfolded(value) if "\n" in value else value)[:_HEADER].strip())
+        (name.lower(), _unfolded(value)[:_HEADER].strip())
         for name, value in _FIELD.findall(head.decode("utf-8", "replace"))
     ]
 
 
 def _unfolded(value: str) -> str:
-    """Return a value on one line; what is no continuation (RFC 5322 section 2.2.3) is not glued to it."""
-    return _CUT.sub(" ", value).replace("\n", "")
+    """Return a value on one line; what stood on different lines stays apart."""
+    return value.replace("\n ", " ").replace("\n\t", " ").replace("\n", " ") if "\n" in value else value
 
 
 def kind_of(headers: Mapping[str, str]) -> str:

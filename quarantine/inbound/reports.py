@@ -148,6 +148,8 @@ class _Reading:
                 nameless.append(one)
         if not found:
             found = self._named_by_text(nameless[0] if nameless else None)
+        if not self.copy:
+            self.notice  # noqa: B018 (the message may stand below it)
         if found and all(one.action in dsn.NOT_FAILED for one in found):
             return ReportKind.OTHER, found, self.copy
         return ReportKind.BOUNCE, found, self.copy
@@ -222,7 +224,7 @@ class _Reading:
         if envelope.is_called_daemon or (envelope.is_null and is_about_failure):
             if is_about_failure and opens and envelope.is_null:
                 return True
-            return (is_about_failure or opens) and bool(self.copy or self._entries())
+            return (is_about_failure or opens) and (bool(self.copy) or self._names_somebody())
         return self._is_report_of_stranger()
 
     def _is_report_of_stranger(self) -> bool:
