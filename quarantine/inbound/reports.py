@@ -150,6 +150,8 @@ class _Reading:
             found = self._named_by_text(nameless[0] if nameless else None)
         if not self.copy:
             self.notice  # noqa: B018 (the message may stand below it)
+        if "message-id" not in self.copy:
+            self.copy = {**self.copy, "x-original-message-id": dsn.message_id(self.root)}
         if found and all(one.action in dsn.NOT_FAILED for one in found):
             return ReportKind.OTHER, found, self.copy
         return ReportKind.BOUNCE, found, self.copy
