@@ -61,7 +61,7 @@ def is_list_notice(headers: Mapping[str, str], envelope: Envelope) -> bool:
     """Say whether a mailing list tells what became of what was sent to it."""
     if _SUBMISSION.match(envelope.subject):
         return True
-    if envelope.is_surely_daemon:  # its report was passed on by the list that it came to
+    if envelope.is_mailer:  # its report was passed on by the list that it came to
         return False
     is_list = any(name in headers for name in _LIST)
     return not envelope.is_about_failure and (is_list or subjects.says(envelope.subject, subjects.MODERATION))

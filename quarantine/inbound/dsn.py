@@ -49,6 +49,11 @@ def find(root: Part) -> list[Status] | None:
     return [status for part in found for status in read(part.octets()[:_SIZE])][:MOST] if found else None
 
 
+def has_own_part(root: Part) -> bool:
+    """Say whether a message has fields in a part of their own type, not only in a text."""
+    return any(part.kind.endswith("delivery-status") for part in root.walk(into_messages=False))
+
+
 def message_id(root: Part) -> str:
     """Return the identifier of the message that is reported on, as Gmail gives it; empty if it is not given."""
     for part in root.walk(into_messages=False):

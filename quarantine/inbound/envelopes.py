@@ -50,8 +50,8 @@ class Envelope:
     """What the headers of a message say of who wrote it."""
 
     subject: str  # folded
-    is_daemon: bool  # a mail system by its address
-    is_surely_daemon: bool  # by an address that no person has
+    is_mailer: bool  # a mail system by an address that no person has
+    is_daemon: bool  # by an address that may also be that of a person who runs one
     is_called_daemon: bool  # by its name, which anybody can choose
     is_null: bool  # with the empty return path of RFC 5321 section 4.5.5
     is_program: bool  # no person by its address
@@ -69,16 +69,17 @@ def read(headers: Mapping[str, str]) -> Envelope:
     subject = fold(decode_words(headers.get("subject", ""))[:_FOLDED])
     is_reply = _REPLY.match(subject) is not None
     path = headers.get("return-path", "x").strip()
+    is_mailer = _NEVER_A_PERSON.match(local) is not None
     is_daemon = _DAEMON.fullmatch(local) is not None or sender.strip() == "<>"
     is_daemon = is_daemon or "errore" in headers.get("x-ricevuta", "").lower()  # certified mail: RFC 6109 section 3.1.5
     is_called_daemon = is_daemon or _DAEMON_NAME.search(name) is not None
     with_program = headers.get("user-agent", "") or headers.get("x-mailer", "") or headers.get("x-newsreader", "")
     is_written = "in-reply-to" in headers or _WRITTEN_WITH.search(with_program.lower()) is not None
-    is_letter = (is_reply and _NEVER_A_PERSON.match(local) is None) or (is_written and not is_called_daemon)
+    is_letter = (is_reply and not is_mailer) or (is_written and not is_called_daemon)
     return Envelope(
         subject,
+        is_mailer,
         is_daemon,
-        _NEVER_A_PERSON.match(local) is not None,
         is_called_daemon,
         path in ("<>", "", "< >", "<<>>") or path.upper().startswith("<MAILER-DAEMON"),
         not local or _AUTOMATIC.fullmatch(local) is not None or headers.get("auto-submitted", "").startswith("auto"),

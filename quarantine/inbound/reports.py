@@ -67,16 +67,19 @@ class Finding:
 def understand(raw: bytes, rules: Sequence[Rule] = ()) -> Finding:
     """Read a message, as far as it can be. `rules` are own rules for answers, tried before the built-in ones."""
     root = parts.read(raw)
-    opt_out = opt_outs.find(mail.of(root))
     complaint = arf.find(root)
     if complaint:
         recipients = [Recipient(address, None, None, "", "") for address in complaint.recipients]
         kind = ReportKind.COMPLAINT if complaint.counts else ReportKind.OTHER
-        return _finding(kind, recipients, root, complaint.copies, opt_out)
+        return _finding(kind, recipients, root, complaint.copies, opt_outs.NOTHING)
+    opt_out = opt_outs.find(mail.of(root, with_text=False))
     if opt_out.token == opt_outs.Token.VALID:
         return _finding(ReportKind.UNSUBSCRIBE, (), root, (), opt_out)
     kind, recipients, copy = _Reading(root, rules).understand()
-    if kind == ReportKind.OTHER and opt_out.token == opt_outs.Token.INVALID:
+    if kind == ReportKind.BOUNCE:
+        return _finding(kind, recipients, root, [copy], opt_outs.NOTHING)
+    opt_out = opt_outs.find(mail.of(root))
+    if opt_out.token == opt_outs.Token.VALID or (kind == ReportKind.OTHER and opt_out.token == opt_outs.Token.INVALID):
         kind = ReportKind.UNSUBSCRIBE
     return _finding(kind, recipients, root, [copy], opt_out)
 
@@ -88,9 +91,14 @@ def _finding(
     copies: Sequence[Mapping[str, str]],
     opt_out: opt_outs.Found,
 ) -> Finding:
+    once: dict[str, Recipient] = {}
+    for one in recipients:
+        key = one.address.lower()
+        if key not in once or (once[key].failure is None and one.failure):
+            once[key] = one
     return Finding(
         kind,
-        tuple({one.address.lower(): one for one in reversed(tuple(recipients))}.values())[::-1],
+        tuple(once.values()),
         tokens.return_paths(root.headers, copies),
         tokens.message_ids(root.headers, copies),
         opt_out,
@@ -132,7 +140,11 @@ class _Reading:
             return True
         envelope = self.envelope
         return not envelope.is_letter and (
-            envelope.is_called_daemon or envelope.is_null or envelope.is_about_failure or envelope.is_program
+            dsn.has_own_part(self.root)
+            or envelope.is_called_daemon
+            or envelope.is_null
+            or envelope.is_about_failure
+            or envelope.is_program
         )
 
     # -- machine-readable ------------------------------------------------------------------------------------
@@ -222,7 +234,8 @@ class _Reading:
             return True
         is_about_failure, opens = envelope.is_about_failure, texts.opens(self.notice)
         if envelope.is_daemon:
-            return is_about_failure or opens or self._complains()
+            says_it = is_about_failure and (envelope.is_mailer or envelope.is_null or bool(self.copy))
+            return says_it or opens or self._complains()
         if envelope.is_called_daemon or (envelope.is_null and is_about_failure):
             if is_about_failure and opens and envelope.is_null:
                 return True
@@ -272,7 +285,7 @@ class _Reading:
     def _without_domains(self) -> list[texts.Entry]:
         """Return whom a notice lists by their names alone: receivers of the message, else people of the mail system."""
         domain = next(addresses.find(self.root.headers.get("from", "")), "").rpartition("@")[2]
-        ours = domain if self.envelope.is_surely_daemon else ""
+        ours = domain if self.envelope.is_mailer else ""
         found = [self._receiver_named(name) or (f"{name}@{ours}" if ours else "") for name in texts.names(self.notice)]
         return [texts.Entry(one, 9, 0) for one in found if one]
 
