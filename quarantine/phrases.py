@@ -10,7 +10,7 @@ import unicodedata
 # What accents leave behind, and what looks alike.
 _ALIKE = str.maketrans({"ł": "l", "ø": "o", "ß": "ss", "ı": "i", "đ": "d", "æ": "ae", "’": "'", "‘": "'", "`": "'",
                         "´": "'", "“": '"', "”": '"', "\u00a0": " "})  # fmt: skip
-_ADDRESS = re.compile(r"<?[^\s<>()\"':;,]{1,64}@[^\s<>()\"':;,]{1,255}>?")
+_ADDRESS = re.compile(r"<?[^\s<>()\"':;,]{1,64}@[^\s<>()\"':;,.]{1,255}(?:\.[^\s<>()\"':;,.]{1,255}){0,20}>?")
 # An answer of several lines repeats its codes at each (RFC 5321 section 4.2.1, RFC 2034 section 4).
 _NEXT_LINE = re.compile(r" [45]\d\d-(?:#?[45]\.\d{1,3}\.\d{1,3} )?")
 
@@ -57,7 +57,10 @@ FULL = folded("""
     mailbox has exceeded | mailbox exceeded | exceeded max mailbox | exceeds allowed size | folder is full
     exceeded mailbox | mailbox size exceeded | mailbox over | mailbox space | mailbox for user is full
     full mailbox | account is full | space is full | message store is full | user is full
-    too many messages in | not enough space | not enough disk space | not enough storage | insufficient disk space
+    too many messages in | too many messages on | too many mails | zuviele mails | zu viele mails
+    space not enough | exceeding their
+    exceeding his | exceeding her | not enough space | not enough disk space | not enough storage
+    insufficient disk space
     insufficient quota | not have enough space | diskspace quota | quota violation | over the maximum allowed
     over his quota | over her quota | over its quota | over their quota | over the quota | exceeded the local limit
     over allocated quota | would exceed mailbox allocation | would exceed | exceeded the allowed | exceeding its
@@ -134,7 +137,7 @@ NO_USER = UNKNOWN + folded("""
     unknown user name | unknown recip | unknown destination address | unknown e-mail | unknown email | user not exist
     mailbox not exist | recipient not exist | account not exist | address not exist
     mailbox name not allowed | isn't a valid | not listed in | not in my user | not in address book
-    not in the address book
+    not in the address book | not an active address | not an active
     unable to find user | unable to find the user | cannot find user | can't find user | couldn't be found
     could not be found | wasn't found | was not found | could not find the user | couldn't find any mailbox
     recipient name is not recognized | name is not recognized | e-mail account does not exist
@@ -147,7 +150,7 @@ NO_USER = UNKNOWN + folded("""
     bad user name | email address could not | wrong address | recipient was not | recipient cannot be
     mailbox is not | mailbox isn't | user name not | ambiguous address | does not have a mailbox | has no mailbox
     doesn't have a mailbox | does not have an account | doesn't have an account | does not have an email
-    no email account
+    no email account | no mailbox found | no mail box | bad_recipient | not a known email | does not have a final
     domain, but the user | there is no user | there is no such | there is no one | no matches to nameserver query
     user account is invalid | account is not valid | not accepting mail at this address | not a member of this domain
     account has been removed | has been deleted | account deleted | account was deleted | user removed | user deleted
@@ -249,8 +252,9 @@ CLOSED = folded("""
 
 # -- the way there, for now ------------------------------------------------------------------------------------------
 AWAY = folded("""
-    timed out | timeout | could not be delivered for | days, giving up | time-out | time out | connection refused
-    connection reset | connection dropped
+    not been collected | aborted after | failing for a long time | timed out | timeout | could not be delivered for
+    days, giving up
+    time-out | time out | connection refused | connection reset | connection dropped
     lost connection
     connection closed | connection failed | connection error | no route to host | network is unreachable
     network unreachable | host unreachable | unreachable host | host is down | retry time | retry timeout | too long
@@ -281,7 +285,8 @@ TOO_BIG = folded("""
     exceeded google's message size | maximum permitted | mail size limit | message size too | exceeds the maximum size
     lines in message | line too long | line length | too large to be delivered | file is too big | file too big
     exceeded maximum | max message size | data size exceeds
-    exceeds the limit | larger than the current system limit | larger than the limit
+    incoming message size | inbound message size | exceeds the limit | larger than the current system limit
+    larger than the limit
     message trop volumineux | trop volumineux | taille maximale | message trop gros | nachricht zu gross | zu gross
     nachrichtengrosse | tamano maximo | demasiado grande | troppo grande | dimensione massima | muito grande
     tamanho maximo | excede o tamanho | te groot | zbyt duz | prilis velk | слишком большой
@@ -341,7 +346,8 @@ DELAYED = folded("""
     still trying
     will continue to try | will keep trying | will be retried | will retry | will be attempted
     this is a warning message only
-    do not need to resend | need not resend | not required to resend | being delayed | delayed delivery | still queued
+    do not need to resend | need not resend | not required to resend | being delayed | has been postponed
+    delayed delivery | still queued
     has not been delivered to all | no action is required on your part | delivery attempts will continue
     ne necessite aucune action | n'a pas encore ete | est retarde | retardee | noch nicht zugestellt | verzogert
     todavia no | se ha retrasado | non e stato ancora | in ritardo | ainda nao foi | atrasad

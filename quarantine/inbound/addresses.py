@@ -21,6 +21,7 @@ _TYPE = re.compile(r"\s*[A-Za-z][\w.-]{0,20}\s*;\s*")  # RFC 3464 section 2.1.2
 _X400 = re.compile(r"(?i)/(?:g|s|o|ou|c|a|p|ou1|cn|rfc-?822)=")
 _HEX = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")  # RFC 6533 section 3
 _XTEXT = re.compile(r"\+([0-9A-F]{2})")  # RFC 3461 section 4; Exchange's IMCEA
+_SMTP = re.compile(r"(?i)^(?:smtp|rfc-?822)=")  # within a name of X.400
 _IMCEA = re.compile(r"(?i)^IMCEA(?:EX|SMTP|INVALID|X400|RFC822)?-(.{1,300})@")
 
 
@@ -56,7 +57,7 @@ def tidy(text: str) -> str | None:
     local, _at, domain = text.rpartition("@")
     if local[:5].upper() == "IMCEA":
         return _from_exchange(text)
-    local = local.lstrip("*'`=").rstrip()
+    local = _SMTP.sub("", local, count=1).lstrip("*'`=").rstrip()
     domain = domain.rstrip(".-_'")
     if not local or not domain or len(local) + len(domain) >= LONGEST:
         return None

@@ -17,6 +17,9 @@ _HEADERS = ("x-autoreply", "x-autorespond", "x-autoresponder", "x-autoreply-from
             "x-away", "x-vacationsender", "x-sieve-autoreply", "x-pvacation", "x-zarafa-vacation")  # fmt: skip
 _PRECEDENCE = ("auto_reply", "auto-reply", "autoreply", "auto_replied")
 # Majordomo's word for a message that waits for its moderator.
+_CHALLENGER = re.compile(
+    r"(?i)@(?:[\w-]{1,40}\.){0,3}(?:boxbe|spamarrest|bluebottle|mailblocks|sendio|choicemail|vanquish)\.(?:com|net)\b"
+)
 _SUBMISSION = re.compile(r"bounce \S{1,80}:? ?(approval|non-?member|admin|message too|taboo|global|header)")
 _PROGRAM = re.compile(r"vacation|auto-?re(ply|spond)|mail ?responder", re.IGNORECASE)
 _RECEIPT = re.compile(r"(read|not read|lu|gelesen|leido|letto|lida|gelezen)\s?[:：] ", re.IGNORECASE)
@@ -49,9 +52,16 @@ def is_answer(headers: Mapping[str, str], envelope: Envelope) -> bool:
     )
 
 
+def is_challenge(headers: Mapping[str, str]) -> bool:
+    """Say whether a service wrote that asks strangers to prove themselves, some in the form of a report."""
+    return _CHALLENGER.search(headers.get("from", "")) is not None
+
+
 def is_list_notice(headers: Mapping[str, str], envelope: Envelope) -> bool:
     """Say whether a mailing list tells what became of what was sent to it."""
     if _SUBMISSION.match(envelope.subject):
         return True
+    if envelope.is_mailer:  # its report was passed on by the list that it came to
+        return False
     is_list = any(name in headers for name in _LIST)
     return not envelope.is_about_failure and (is_list or subjects.says(envelope.subject, subjects.MODERATION))

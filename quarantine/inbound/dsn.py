@@ -21,6 +21,7 @@ NOT_FAILED = ("delivered", "relayed", "expanded")
 _STARTS = re.compile(rb"(?im)^(?:Final|Original)-Recipient[ \t]*:")
 _ORIGINAL_ID = re.compile(rb"(?im)^X-Original-Message-ID[ \t]*:[ \t]*([^\s]{1,500})")
 _STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.]*\d)")
+_CLASS = re.compile(r"^\s*[245](?:\.\d{1,3}){2}\s*")  # a code; what follows it is a comment
 _OF_RECIPIENT = {"final-recipient", "original-recipient", "x-actual-recipient", "action", "status", "diagnostic-code",
                  "remote-mta", "last-attempt-date", "will-retry-until", "final-log-id", "x-supplementary-info",
                  "x-display-name"}  # fmt: skip
@@ -98,7 +99,8 @@ def status_of(text: str) -> str:
 def diagnostic_of(group: dict[str, str]) -> str:
     """Return the answer that is reported, without the type of its system."""
     text = decode_words(group.get("diagnostic-code", ""))
-    return _TYPE.sub("", text, count=1) or decode_words(group.get("x-supplementary-info", ""))
+    said = _TYPE.sub("", text, count=1) or decode_words(group.get("x-supplementary-info", ""))
+    return said or _CLASS.sub("", decode_words(group.get("status", "")), count=1).strip(" ()")
 
 
 def _is_status(part: Part) -> bool:

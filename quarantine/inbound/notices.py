@@ -10,6 +10,8 @@ from ..phrases import fold, folded, holds
 
 # What only a mail system writes, at the beginning of what it writes.
 OPENINGS = folded("""
+    returned because it encountered an error | delivery of email to this address | delivery of mail to this address
+    has been postponed | message from interscan | you sent mail to
     this is the mail system at host | this is the postfix program at host | this is the qmail | qmail-send program
     mail system at host | this is the mailer-daemon | this is the james mail server | this is the mail delivery agent
     this is the dragonfly mail agent | this is the machine generated message | this is the deliver program at
@@ -83,7 +85,8 @@ OPENINGS = folded("""
 
 # What is said where nothing else is: enough in a message of a mail system only.
 REASONS = tuple(fold(phrase) for phrase in (
-    "mailbox is full", "mailbox full", "user unknown", "unknown user", "over quota", "quota exceeded", "no such user",
+    "mailbox is full", "mailbox full", "full mailbox",
+    "user unknown", "unknown user", "over quota", "quota exceeded", "no such user",
     "permanent failure", "permanent error", "fatal error", "550 ", "554 ", "552 ", "5.1.1", "rcpt to", "does not exist",
     "not found", "host unknown", "unknown host", "rejected", "timed out", "expired", "不存在", "已满", "不明",
 ))  # fmt: skip
@@ -127,10 +130,24 @@ _LISTS_END = ("delivered to", "deliver to", "delivery to", "mail to", "message t
 
 # A line, folded, after which a list is over.
 OVER = re.compile(
-    r"[-=_*#]{3,}.{0,40}(transcript|message|copy|header|information|text|original|session|end)|diagnostic information"
-    r"|generating server|original message|message headers|your message reads|for (more|further)|please (contact|note)"
-    r"|reporting-mta|the following recipients? (were|was) (succ|deliv)|technical details|if you"
+    r"[-=_*#]{3,}.{0,40}(transcript|message|copy|header|information|text|original|session|end|details?)"
+    r"|diagnostic information|generating server|original message|message headers|your message reads|for (more|further)"
+    r"|please (contact|note)|reporting-mta|the following recipients? (were|was) (succ|deliv)|technical details|if you"
 )
+# Before an address, folded: it is that of somebody to ask, or to write to instead.
+ASKED = re.compile(
+    r"(?:(?<!not )(?<!unable to )\bcontact\b|\bplease (?:send|forward|write|e-?mail|mail|call|report|reply|notify|use"
+    r"|try)\b|\bsend (?:an |this |your )?(?:e-?mail|mail|question|comment|request)s? to\b"
+    r"|\btry (?:e-?mailing|writing)\b"
+    r"|\b(?:questions|assistance|help)\b[^.]{0,30}\bto\b|kontaktieren sie|wenden sie sich"
+    r"|contacte[rz]?\b|adressez-vous|contattare|rivolgersi|联系|聯絡|连络|問い合わせ|連絡先|문의|обратитесь|обращайтесь)[^.:]{0,60}$"
+)
+# Before an address, folded: it is that of who wrote.
+WRITER = re.compile(
+    r"\b(?:mail|mails|message|messages|sent|accepted|submitted|receiving|received) (?:from|by):?[ <(\"']*$"
+)
+# Before an address in an X.400 name, as Exchange and Lotus Notes write it (RFC 2156 section 4.1).
+X400 = re.compile(r"(?i)\bc=[a-z]{2} ?;[^@]{0,200}$|\bdda:[a-z0-9-]{0,12}=?$")
 # An answer in a transcript of SMTP, in small letters.
 ANSWER = re.compile(r"^\W{0,6}(smtp;? ?)?[45]\d\d[ -]|<<< |reason: |said:|responded|#5\.|#4\.|[45]\.\d\.\d")
 COMMAND = re.compile(r"(?i)rcpt[ _]to ?: ?<?[^\s<>]{0,64}$|rcpt[ _]to[: ]{0,3}<?$")

@@ -127,6 +127,8 @@ class _Reading:
         """Return what the message is, whom it is about, and the headers of the message that it returns."""
         if automatic.is_receipt(self.root) and not automatic.is_refusal(self.envelope):
             return ReportKind.OTHER, [], self.copy
+        if automatic.is_challenge(self.root.headers):
+            return ReportKind.AUTO_REPLY, [], self.copy
         statuses = dsn.find(self.root)
         if statuses is not None and self._is_sent_by_system():
             return self._of_statuses(statuses)
@@ -218,10 +220,10 @@ class _Reading:
             return ReportKind.AUTO_REPLY, [], self.copy
         if not is_report:
             return self._wrapped() or (ReportKind.OTHER, [], {})
-        if not self._entries() and (wrapped := self._wrapped()):
+        entries = self._entries() or [texts.Entry(one, 0, 0) for one in failed]
+        if not entries and (wrapped := self._wrapped()) and wrapped[1]:
             return wrapped
-        entries = self._entries() or [texts.Entry(one, 0, 0) for one in failed] or self._last_resort()
-        return ReportKind.BOUNCE, self._of_entries(entries), self.copy
+        return ReportKind.BOUNCE, self._of_entries(entries or self._without_domains() or self._last_resort()), self.copy
 
     def _is_report(self) -> bool:
         """Say whether a mail system seems to have written this: by sender, subject, opening, and addresses named."""
@@ -279,6 +281,13 @@ class _Reading:
             receivers = [one.lower() for one in self._receivers()]
             self._named = texts.find(self.notice, ours=self._ours(), receivers=receivers)
         return self._named
+
+    def _without_domains(self) -> list[texts.Entry]:
+        """Return whom a notice lists by their names alone: receivers of the message, else people of the mail system."""
+        domain = next(addresses.find(self.root.headers.get("from", "")), "").rpartition("@")[2]
+        ours = domain if self.envelope.is_mailer else ""
+        found = [self._receiver_named(name) or (f"{name}@{ours}" if ours else "") for name in texts.names(self.notice)]
+        return [texts.Entry(one, 9, 0) for one in found if one]
 
     def _last_resort(self) -> list[texts.Entry]:
         """Return the receiver of the returned message, if it is one alone."""

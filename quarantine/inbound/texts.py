@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from ..phrases import fold, holds
 from . import addresses
-from .notices import ANSWER, COMMAND, LABELS, OPENINGS, OVER, PLAIN, REASONS, begins_list, is_label
+from .notices import ANSWER, ASKED, COMMAND, LABELS, OPENINGS, OVER, PLAIN, REASONS, WRITER, X400, begins_list, is_label
 
 _LINES, _LONGEST = 400, 500  # lines of a notice that are read, and characters of one
 _BEGINNING = 1_500  # characters in which a notice says what it is
@@ -27,6 +27,7 @@ _NOBODY = re.compile(
 _OF_SERVER = re.compile(r"[45]\d\d[ -]|<<<")
 _NOT_A_NAME = re.compile(r"[:@=]|\bto\b|\d{3}")
 _BAR = re.compile(r"[-=_*]{4,}")
+_NAME = re.compile(r"[ \t]{1,40}<?([A-Za-z0-9][\w.+-]{1,63})>?(?:[ \t]{1,20}\([^()]{0,100}\))?")
 _ORIGINAL = re.compile(r"original[ -](?:address|recipient)[ ]?[:=]? ?[<\"']*$")
 _GENERATED = re.compile(r"(?:generated|expanded) (?:from|by):? ?<?([^\s<>()]{1,64}@[^\s<>()]{1,255})")
 
@@ -65,7 +66,7 @@ def find(notice: str, *, ours: Collection[str], receivers: Collection[str]) -> l
     returned message was to.
     """
     lines = [line[:_LONGEST] for line in notice.split("\n")[:_LINES]]
-    found = [entry for entry in _entries(lines) if entry.rank <= _SURE or not _NOBODY.match(entry.address.lower())]
+    found = [entry for entry in _entries(lines) if entry.rank <= _SURE or _may_be_meant(entry)]
     strangers = [entry for entry in found if entry.address.lower() not in ours]
     chosen = (_best(strangers, receivers) or _best([entry for entry in found if entry.rank <= _SURE], receivers))[:MOST]
     named = {entry.line for entry in found if entry.rank <= _SURE}
@@ -76,6 +77,23 @@ def find(notice: str, *, ours: Collection[str], receivers: Collection[str]) -> l
             name = entry.address.lower()
             entry.words += [line for line in answers if name in line.lower()][:3] or answers[:2]
     return list({entry.address.lower(): entry for entry in reversed(chosen)}.values())[::-1]
+
+
+def _may_be_meant(entry: Entry) -> bool:
+    return entry.rank < 8 and not _NOBODY.match(entry.address.lower())
+
+
+def names(notice: str) -> list[str]:
+    """Return the local parts that a notice lists without their domain, each alone on a line."""
+    found: list[str] = []
+    listing = False
+    for line in notice.split("\n")[:-1][:_LINES]:  # the last one may have been cut off
+        match = _NAME.fullmatch(line[:_LONGEST].rstrip()) if listing else None
+        if match:
+            found.append(match[1])
+        elif line.strip():
+            listing = begins_list(fold(line[:_LONGEST]))
+    return found[:MOST]
 
 
 def _best(entries: list[Entry], receivers: Collection[str]) -> list[Entry]:
@@ -109,7 +127,8 @@ def _entries(lines: list[str]) -> list[Entry]:
         before, after = line[:start], line[end:]
         width = len(line) - len(line.lstrip())
         same = all(other.lower() == address.lower() for _s, _e, other in places)
-        rank = _rank(before, after, alone=same and _is_alone(line, places))
+        asked = number > 0 and not before.strip() and ASKED.search(fold(lines[number - 1])) is not None
+        rank = 8 if asked else _rank(before, after, alone=same and _is_alone(line, places))
         if listing and 2 <= rank <= 4 and (indent < 0 or width <= indent) and number - since < 60:
             indent, rank = (width if indent < 0 else indent), 1
         generated = _GENERATED.search(line)
@@ -137,10 +156,14 @@ def _others(line: str, places: list[tuple[int, int, str]], rank: int, number: in
 
 
 def _rank(before: str, after: str, *, alone: bool) -> int:
-    """Return how surely an address with this before and after it on its line is meant; 0 is surest."""
+    """Return how surely an address with this before and after it on its line is meant; 0 is surest, 8 not at all."""
     if COMMAND.search(before):
         return 5
+    if X400.search(before):
+        return 1
     folded = fold(before)
+    if ASKED.search(folded) or WRITER.search(folded):
+        return 8
     if alone:
         return 3
     if is_label(folded, PLAIN):
