@@ -244,7 +244,8 @@ CLOSED = folded("""
 
 # -- the way there, for now ------------------------------------------------------------------------------------------
 AWAY = folded("""
-    timed out | timeout | time-out | time out | connection refused | connection reset | connection dropped
+    timed out | timeout | could not be delivered for | days, giving up | time-out | time out | connection refused
+    connection reset | connection dropped
     lost connection
     connection closed | connection failed | connection error | no route to host | network is unreachable
     network unreachable | host unreachable | unreachable host | host is down | retry time | retry timeout | too long

@@ -196,11 +196,14 @@ class _Reading:
         certain = bool(failed) and not envelope.is_letter
         if not certain and automatic.is_list_notice(headers, envelope):
             return ReportKind.OTHER, [], {}
-        if not certain and not envelope.is_about_failure:
-            if automatic.is_answer(headers, envelope):
-                return ReportKind.AUTO_REPLY, [], self.copy
-        if not certain and not self._is_report():
+        is_report = certain or self._is_report()
+        is_answer = not certain and automatic.is_answer(headers, envelope)
+        if is_answer and not (is_report and (envelope.is_about_failure or envelope.is_daemon)):
+            return ReportKind.AUTO_REPLY, [], self.copy
+        if not is_report:
             return self._wrapped() or (ReportKind.OTHER, [], {})
+        if not self._entries() and (wrapped := self._wrapped()):
+            return wrapped
         entries = self._entries() or [texts.Entry(one, 0, 0) for one in failed] or self._last_resort()
         return ReportKind.BOUNCE, self._of_entries(entries), self.copy
 
@@ -232,7 +235,7 @@ class _Reading:
         is_about_failure = self.envelope.is_about_failure
         if self.envelope.is_program or self.envelope.is_null:
             return (is_about_failure and (names or bool(self.copy))) or (names and bool(self.copy))
-        return is_about_failure and names
+        return is_about_failure and names and texts.complains(self.notice)
 
     def _complains(self) -> bool:
         """Say whether somebody is named with what is wrong, or by a format that names nobody else."""

@@ -3,9 +3,11 @@
 import time
 
 import pytest
+from pytest_django import DjangoAssertNumQueries
 
-from quarantine.failures import Failure, Fault, Kind, classify
-from quarantine.models import Reason
+from quarantine import failures
+from quarantine.failures import Failure, Fault, Kind, classify, compiled, own_rules
+from quarantine.models import AnswerRule, Effect, Reason, Whose
 
 H, S, I = Kind.HARD, Kind.SOFT, Kind.IGNORED  # noqa: E741 (a column of a table)
 ADDRESS, DOMAIN, SENDER = Fault.ADDRESS, Fault.DOMAIN, Fault.SENDER
@@ -157,7 +159,45 @@ PLAIN = [
     (0, "5.1.1 unknown", H, UNKNOWN, ADDRESS),
     (0, "", S, UNDEFINED, ADDRESS),
 ]
-EVERY = [*GMAIL, *MICROSOFT, *YAHOO, *ORANGE_AND_FREE, *POSTFIX, *EXIM, *ICLOUD_GMX_AND_QQ, *PLAIN]
+# Texts that come without a code, in notices for people.
+LANGUAGES = [
+    (0, "Utilisateur inconnu", H, UNKNOWN, ADDRESS),
+    (0, "La boîte aux lettres du destinataire est pleine", S, FULL, ADDRESS),
+    (0, "Der Empfänger ist unbekannt: unbekannter Benutzer", H, UNKNOWN, ADDRESS),
+    (0, "Das Postfach ist voll", S, FULL, ADDRESS),
+    (0, "Usuario desconocido", H, UNKNOWN, ADDRESS),
+    (0, "El buzón está lleno", S, FULL, ADDRESS),
+    (0, "Casella piena", S, FULL, ADDRESS),
+    (0, "Usuário inexistente", H, UNKNOWN, ADDRESS),
+    (0, "Skrzynka odbiorcy jest pełna", S, FULL, ADDRESS),
+    (0, "Пользователь не найден", H, UNKNOWN, ADDRESS),
+    (0, "Почтовый ящик переполнен", S, FULL, ADDRESS),
+    (0, "收件人不存在", H, UNKNOWN, ADDRESS),
+    (0, "收件人邮箱已满", S, FULL, ADDRESS),
+    (0, "域名不存在", H, NO_DOMAIN, ADDRESS),
+    (0, "ユーザーが見つかりません", H, UNKNOWN, ADDRESS),
+    (0, "メールボックスの容量を超えました", S, FULL, ADDRESS),
+    (0, "존재하지 않는 사용자입니다", H, UNKNOWN, ADDRESS),
+    (0, "Votre message est trop volumineux", I, REFUSED, SENDER),
+    (0, "垃圾邮件", I, REFUSED, SENDER),
+]  # fmt: skip
+# What the words say counts more than the codes beside them.
+WORDS = [
+    (550, "5.1.1 mailbox full", S, FULL, ADDRESS),
+    (550, "5.7.1 No such user", H, UNKNOWN, ADDRESS),
+    (554, "5.0.0 user unknown", H, UNKNOWN, ADDRESS),
+    (550, "5.1.1 Message blocked as spam", I, REFUSED, DOMAIN),
+    (554, "5.7.1 <a@b.example>: Recipient address rejected: Access denied", I, REFUSED, SENDER),
+    (550, "5.1.1 <spam@blocked.example>: Recipient address rejected: User unknown", H, UNKNOWN, ADDRESS),
+    (550, "host spamfilter.example said: 550 5.1.1 no such user", H, UNKNOWN, ADDRESS),
+    (0, "Host or domain name not found. Name service error for name=b.example type=MX: Host not found, try again",
+     S, AWAY, ADDRESS),
+    (0, "Host or domain name not found. Name service error for name=b.example type=A: Host not found",
+     H, NO_DOMAIN, ADDRESS),
+    (550, "5.1.1 The email account 550-5.1.1 that you tried to reach does not exist", H, UNKNOWN, ADDRESS),
+    (0, "all hosts have been failing for a long time (retry timeout exceeded)", S, AWAY, ADDRESS),
+]  # fmt: skip
+EVERY = [*LANGUAGES, *WORDS, *GMAIL, *MICROSOFT, *YAHOO, *ORANGE_AND_FREE, *POSTFIX, *EXIM, *ICLOUD_GMX_AND_QQ, *PLAIN]
 
 
 @pytest.mark.parametrize(("code", "text", "kind", "reason", "fault"), EVERY)
@@ -182,3 +222,44 @@ def test_an_endless_answer_is_looked_at_in_no_time() -> None:
         classify(550, text)
         classify(450, text)
     assert time.process_time() - began < 1
+
+
+def rule(pattern: str, effect: Effect = Effect.SOFT, whose: Whose = Whose.ADDRESS, **values: object) -> AnswerRule:
+    return AnswerRule(pattern=pattern, effect=effect, whose=whose, reason=REFUSED, **values)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "fits"),
+    [
+        ("no such user", "550 No  Such\r\nUser here", True),
+        ("no*user", "550 no such user", True),
+        ("user*no", "550 no such user", False),
+        ("550 5.1.1*user", "550 5.1.1 no such user", True),
+        ("a.c", "550 abc", False),
+        ("*", "550 anything", False),
+        ("", "550 anything", False),
+    ],
+)
+def test_an_own_rule_fits_what_holds_its_words_in_their_order(pattern: str, text: str, fits: bool) -> None:
+    own = compiled(rule(pattern))
+    code, _blank, said = text.partition(" ")
+    assert (classify(int(code), said, [own]) == Failure(S, REFUSED, ADDRESS)) is fits
+
+
+def test_own_rules_come_before_the_table_and_in_their_order() -> None:
+    rules = [compiled(rule("unknown", Effect.IGNORED, Whose.SENDER)), compiled(rule("user unknown", Effect.HARD))]
+    assert classify(550, "5.1.1 user unknown", rules) == Failure(I, REFUSED, SENDER)
+    assert classify(550, "5.1.1 no such user", rules) == Failure(H, UNKNOWN, ADDRESS)
+
+
+@pytest.mark.django_db
+def test_own_rules_are_the_active_ones_lowest_position_first_and_kept_for_a_while(
+    django_assert_num_queries: DjangoAssertNumQueries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "_kept", failures._Kept())
+    rule("second", position=2).save()
+    rule("first", position=1).save()
+    rule("off", position=0, is_active=False).save()
+    assert [one.words for one in own_rules(fresh=True)] == [("first",), ("second",)]
+    with django_assert_num_queries(0):
+        assert len(own_rules()) == 2
