@@ -67,16 +67,21 @@ class Finding:
 def understand(raw: bytes, rules: Sequence[Rule] = ()) -> Finding:
     """Read a message, as far as it can be. `rules` are own rules for answers, tried before the built-in ones."""
     root = parts.read(raw)
-    opt_out = opt_outs.find(mail.of(root))
     complaint = arf.find(root)
     if complaint:
         recipients = [Recipient(address, None, None, "", "") for address in complaint.recipients]
         kind = ReportKind.COMPLAINT if complaint.counts else ReportKind.OTHER
-        return _finding(kind, recipients, root, complaint.copies, opt_out)
+        return _finding(kind, recipients, root, complaint.copies, opt_outs.NOTHING)
+    opt_out = opt_outs.find(mail.of(root, with_text=False))
     if opt_out.token == opt_outs.Token.VALID:
         return _finding(ReportKind.UNSUBSCRIBE, (), root, (), opt_out)
     kind, recipients, copy = _Reading(root, rules).understand()
-    if kind == ReportKind.OTHER and opt_out.token == opt_outs.Token.INVALID:
+    if kind == ReportKind.BOUNCE:
+        return _finding(kind, recipients, root, [copy], opt_outs.NOTHING)
+    opt_out = opt_outs.find(mail.of(root))
+    if opt_out.token == opt_outs.Token.VALID or (
+        kind == ReportKind.OTHER and opt_out.token == opt_outs.Token.INVALID
+    ):
         kind = ReportKind.UNSUBSCRIBE
     return _finding(kind, recipients, root, [copy], opt_out)
 
@@ -88,9 +93,14 @@ def _finding(
     copies: Sequence[Mapping[str, str]],
     opt_out: opt_outs.Found,
 ) -> Finding:
+    once: dict[str, Recipient] = {}
+    for one in recipients:
+        key = one.address.lower()
+        if key not in once or (once[key].failure is None and one.failure):
+            once[key] = one
     return Finding(
         kind,
-        tuple({one.address.lower(): one for one in reversed(tuple(recipients))}.values())[::-1],
+        tuple(once.values()),
         tokens.return_paths(root.headers, copies),
         tokens.message_ids(root.headers, copies),
         opt_out,
@@ -146,6 +156,10 @@ class _Reading:
                 nameless.append(one)
         if not found:
             found = self._named_by_text(nameless[0] if nameless else None)
+        if not self.copy:
+            self.notice  # noqa: B018 (the message may stand below it)
+        if "message-id" not in self.copy:
+            self.copy = {**self.copy, "x-original-message-id": dsn.message_id(self.root)}
         if found and all(one.action in dsn.NOT_FAILED for one in found):
             return ReportKind.OTHER, found, self.copy
         return ReportKind.BOUNCE, found, self.copy
@@ -220,7 +234,7 @@ class _Reading:
         if envelope.is_called_daemon or (envelope.is_null and is_about_failure):
             if is_about_failure and opens and envelope.is_null:
                 return True
-            return (is_about_failure or opens) and bool(self.copy or self._entries())
+            return (is_about_failure or opens) and (bool(self.copy) or self._names_somebody())
         return self._is_report_of_stranger()
 
     def _is_report_of_stranger(self) -> bool:
