@@ -233,7 +233,8 @@ def _keep(reports: Sequence[Incoming], matches: Sequence[Match], *, at: datetime
             known.add(bytes(row.fingerprint))
             new.append(row)
         found.append(is_new)
-    Report.objects.bulk_create(new, ignore_conflicts=True)
+    # In one order, so that two workers who are given the same ones do not wait for each other for ever.
+    Report.objects.bulk_create(sorted(new, key=lambda row: bytes(row.fingerprint)), ignore_conflicts=True)
     return found
 
 

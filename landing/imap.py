@@ -102,8 +102,9 @@ class Mailbox:
                 connection.login(_quoted(place.user), place.password)
             yield cls(connection, place.folder)
         finally:
-            with suppress(OSError, imaplib.IMAP4.error):
-                connection.logout()
+            for goodbye in (connection.logout, connection.shutdown):
+                with suppress(OSError, imaplib.IMAP4.error):
+                    goodbye()
 
     def waiting(self, after: After) -> list[int]:
         """Return the numbers (UID) of the messages that have not been received, oldest first."""

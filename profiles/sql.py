@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from django.db import connection, models, transaction
 
@@ -58,9 +59,53 @@ def bulk_create(rows: Sequence[models.Model]) -> None:
     fields = [field for field in rows[0]._meta.concrete_fields if not field.primary_key]
     names = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
     table = connection.ops.quote_name(rows[0]._meta.db_table)
+    columns = [_column(field, rows) for field in fields]
     with connection.cursor() as cursor, cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
-        for row in rows:
-            copy.write_row([field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields])
+        for values in zip(*columns, strict=True):
+            copy.write_row(values)
+
+
+def bulk_update(rows: Sequence[models.Model], names: Sequence[str]) -> None:
+    """Write some fields of rows of one model that are there and locked; triggers and constraints hold as always.
+
+    By one UPDATE from arrays on PostgreSQL: its text does not grow, so that it is read once. Elsewhere by an upsert,
+    which is many times faster than a CASE for each row.
+    """
+    if not rows:
+        return
+    meta = rows[0]._meta
+    if connection.vendor != "postgresql":
+        type(rows[0])._default_manager.bulk_create(
+            rows, batch_size=1_000, update_conflicts=True, unique_fields=["pk"], update_fields=names
+        )
+        return
+    fields = [meta.get_field(name) for name in names]
+    quote = connection.ops.quote_name
+    known: list[Any] = [meta.pk, *fields]
+    arrays = ", ".join(f"%s::{field.db_type(connection)}[]" for field in known)
+    columns = ", ".join(quote(field.column) for field in known)
+    changes = ", ".join(f"{quote(field.column)} = new.{quote(field.column)}" for field in known[1:])
+    table, key = quote(meta.db_table), quote(known[0].column)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {table} SET {changes} FROM unnest({arrays}) AS new ({columns}) WHERE {table}.{key} = new.{key}",
+            [_column(field, rows) for field in known],
+        )
+
+
+# PostgreSQL takes what these hold as it is: preparing each value would take longer than writing it.
+_AS_IT_IS = (
+    models.IntegerField, models.CharField, models.TextField, models.DateTimeField, models.BooleanField,
+    models.BinaryField,
+)  # fmt: skip
+
+
+def _column(field: Any, rows: Sequence[models.Model]) -> list[Any]:
+    """Return the values of a field, as its column takes them."""
+    values = [getattr(row, field.attname) for row in rows]
+    if isinstance(field, _AS_IT_IS):
+        return values
+    return [field.get_db_prep_save(value, connection) for value in values]
 
 
 @contextmanager

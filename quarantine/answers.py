@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from . import phrases
 from .kinds import Failure, Fault, Kind
 from .models import Reason
+from .phrases import holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +25,11 @@ class Row:
 
     def fits(self, line: str, codes: tuple[str, ...]) -> bool:
         """Say whether an answer is meant, given folded (`phrases.fold`) and with its enhanced codes."""
-        if self.also and not any(phrase in line for phrase in self.also):
+        if self.also and not holds(line, self.also):
             return False
         return (
             (self.codes is not None and any(map(self.codes.fullmatch, codes)))
-            or any(phrase in line for phrase in self.phrases)
+            or holds(line, self.phrases)
             or (self.pattern is not None and self.pattern.search(line) is not None)
         )
 
@@ -68,6 +69,8 @@ TABLE: tuple[Row, ...] = (
     _row(_FULL, later=True, codes=r"4\.2\.2", phrases=phrases.FULL),
     _row(_OURS, later=True, codes=r"4\.1\.[78]",
          pattern=r"sender (address )?(rejected|verify)|relay(ing)? (access )?(denied|not permitted)"),
+    _row(_AWAY, later=True, pattern=r"connection (timed out|refused|reset)|no route to|lost connection|name lookup"
+         r"|network (is )?unreachable|operation timed out"),
     # Greylisting: RFC 6647. Gmail 4.7.28 and the like, Microsoft 4.7.500 and 4.7.650, Yahoo TSS04, Orange OFR004.
     _row(_WAIT, later=True, codes=r"4\.7\.(0|2\d|3\d|5\d\d|6\d\d)", phrases=phrases.LATER_BLOCKS),
     _row(_NOT_HERE, later=True, codes=r"4\.[67]\.\d+"),
@@ -80,12 +83,14 @@ TABLE: tuple[Row, ...] = (
          r"|unauthenticated|starttls"),
     _row(_OURS, pattern=r"\b(dmarc|spf|dkim|domainkeys|ptr)\b|reverse dns|rdns|message-id|reverse lookup"),
     _row(_OURS, codes=r"5\.1\.[78]",
-         pattern=r"sender('s)? ?(e-?mail )?(address )?:?(is )?(not )?(rejected|denied|invalid|unknown|verif|domain|blocked"
-         r"|refused|exist|accepted|found)|(bad|invalid|unknown) (outbound )?(sender|mail from|return path|envelope from)"
+         pattern=r"sender('s)? ?(e-?mail )?(address )?:?(is )?(not )?(rejected|denied|invalid|unknown|verif|domain"
+         r"|blocked|refused|exist|accepted|found)"
+         r"|(bad|invalid|unknown) (outbound )?(sender|mail from|return path|envelope from)"
          r"|verification failed for|domain of sender|sender domain|could not verify sender|cannot verify sender"
          r"|absender|expediteur|remitente|mittente|remetente|nadawc|отправител|发件人|寄件|送信者|差出人"),
-    _row(_OURS, pattern=r"relay(ing)? (access )?(is )?(denied|not permitted|not allowed|prohibited)|permitted to relay"
-         r"|unable to relay|not relay|don't relay|relaying|allowed rcpthosts|we do not relay|open relay|no relay|relay not"),
+    _row(_OURS, pattern=r"relay(ing)? (access )?(is )?(denied|not permitted|not allowed|prohibited)"
+         r"|permitted to relay|unable to relay|not relay|don't relay|relaying|allowed rcpthosts|open relay|no relay"
+         r"|relay not"),
     # Gmail 550 5.4.5: how much our own account may send.
     _row(_OURS, codes=r"5\.4\.5", pattern=r"(sending|daily) (\w+ )?(quota|limit)"),
     # The mailbox is full: RFC 3463 3.3. Its size may be named, so that this comes before what is too big.
@@ -112,23 +117,26 @@ TABLE: tuple[Row, ...] = (
          r"|(mailbox|account|email address)[^.]{0,40} inactive|inatividade|inactivite"),
 
     # -- for now: Microsoft S3140 and 5.7.511, 5.7.606 and on; Yahoo BL; Gmail 5.7.28; QQ; Spamhaus ----------
-    _row(_WAIT, codes=r"5\.7\.(28|511|6\d\d|708|750)", phrases=phrases.BLOCKS, pattern=r"\bs31[45]0\b|\b(dns?bl|rbl)\b"),
+    _row(_WAIT, codes=r"5\.7\.(28|511|6\d\d|708|750)", phrases=phrases.BLOCKS,
+         pattern=r"\bs31[45]0\b|\b(dns?bl|rbl)\b"),
     _row(_OURS, phrases=phrases.SPAM),
 
     # -- the mailbox: RFC 3463 3.3 ---------------------------------------------------------------------------
-    _row(_AWAY, pattern=r"temporar(y|ily) (disabled|suspended|locked|inactive|unavailable|limited|failure|problem|error)"),
+    _row(_AWAY, pattern=r"temporar(y|ily) (disabled|suspended|locked|inactive|unavailable|limited|failure|problem"
+         r"|error)"),
     _row(_CLOSED, phrases=phrases.CLOSED,
-         pattern=r"(account|mailbox|user|recipient) (\S+ )?(is |has been )?(disabled|inactive|suspended|closed|deactivated)"),
+         pattern=r"(account|mailbox|user|recipient) (\S+ )?(is |has been )?"
+         r"(disabled|inactive|suspended|closed|deactivated)"),
 
     # -- the address: RFC 3463 3.2. Null MX (5.1.10, 556): RFC 7505, RFC 7504 --------------------------------
     _row(_AWAY, also=phrases.NO_ANSWER_OF_DNS,
          pattern=r"host not found|name service error|dns|domain|lookup|name server|cname"),
     _row(_NO_DOMAIN, codes=r"5\.1\.(2|10)", phrases=phrases.NO_DOMAIN,
-         pattern=r"^5[25][16] .*(not accept|no mail|takes no)|^556\b|(host|domain)( \S+){1,2} (not found|unknown|does not exist"
-         r"|doesn't exist|isn't valid|not exist|couldn't be found|could not be found)"),
+         pattern=r"^5[25][16] .*(not accept|no mail|takes no)|^556\b|(host|domain)( \S+){1,2} (not found|unknown"
+         r"|does not exist|doesn't exist|isn't valid|not exist|couldn't be found|could not be found)"),
     _row(_NO_USER, phrases=phrases.NO_USER,
-         pattern=r"(user|mailbox|recipient|address|account)( \S+)?:? (is )?(unknown|not found|does not exist|doesn't exist"
-         r"|invalid|rejected)|(unknown|invalid|illegal|no such) (\S+ )?(user|mailbox|recipient|address|account|alias)"
+         pattern=r"(user|mailbox|recipient|address|account)( \S+)?:? (is )?(unknown|not found|does not exist"
+         r"|doesn't exist|invalid|rejected)|(unknown|invalid|illegal|no such) (\S+ )?(user|mailbox|recipient|address|account|alias)"
          r"|this user doesn't have|(account|address|user|mailbox)[^.]{0,40} (does not|doesn't) exist"
          r"|not (a )?known (\w+ )?(user|recipient|address)"),
 

@@ -9,6 +9,7 @@ class QuarantineConfig(AppConfig):
     def ready(self) -> None:
         from profiles import left_out
 
+        from . import checks  # noqa: F401
         from .blocking import blocked_digests
 
         left_out.decided_by(blocked_digests)

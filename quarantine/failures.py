@@ -10,6 +10,7 @@ address's fault, whatever its first digit, and is ignored; what is temporary is 
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from .answer_rules import Rule, deciding, own_rules
 from .answers import NOT_DEFINED, TABLE
@@ -44,6 +45,12 @@ def classify(code: int, text: str, rules: Sequence[Rule] = ()) -> Failure:
     line = fold(_SAID.sub("", written, count=1) if " said: " in written[:210] else written)
     codes = tuple(_STATUS.findall(line))
     later = 400 <= code < 500 or (not code and _is_later(line, codes))
+    return _looked_up(line, codes, later)
+
+
+@lru_cache(maxsize=2_000)
+def _looked_up(line: str, codes: tuple[str, ...], later: bool) -> Failure:
+    """Return what the table says. The answers of a provider are alike, once addresses are left out."""
     return next((row.failure for row in (_LATER if later else _FOR_GOOD) if row.fits(line, codes)), NOT_DEFINED)
 
 

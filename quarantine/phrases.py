@@ -27,17 +27,29 @@ def fold(text: str) -> str:
     return _NEXT_LINE.sub(" ", text) if "-" in text else text
 
 
-def _phrases(text: str) -> tuple[str, ...]:
+def holds(text: str, phrases: tuple[str, ...]) -> bool:
+    """Say whether a folded text holds one of the phrases."""
+    for phrase in phrases:  # noqa: SIM110 (half the time of any(), thousands of times a second)
+        if phrase in text:
+            return True
+    return False
+
+
+def folded(text: str) -> tuple[str, ...]:
+    """Return the phrases of a table that stand one to a line or between bars, each once."""
     found = (fold(phrase) for line in text.splitlines() for phrase in line.split("|"))
     return tuple(dict.fromkeys(phrase for phrase in found if phrase))
 
 
 # -- the mailbox is full ---------------------------------------------------------------------------------------------
-FULL = _phrases("""
-    mailbox full | mailbox is full | inbox full | inbox is full | box is full | box full | mail box full | mbox is full
+FULL = folded("""
+    exceeded the space | space allocated | quota reached | reached quota | quota has been reached | is at capacity
+    mailbox full | mailbox is full | inbox full | inbox is full | box is full | box full | mail box full
+    mbox is full
     over quota | overquota | over-quota | quota exceeded | quotaexceeded | exceeded quota | exceeds quota
     quota exceed | exceeded the quota | exceeded his quota | exceeded its quota | exceeded their quota
-    exceed its quota | exceed quota | out of quota | quota full | quota is full | quota limit | quota has been exceeded
+    exceed its quota | exceed quota | out of quota | quota full | quota is full | quota limit
+    quota has been exceeded
     disk quota | storage quota | storage limit | out of storage | exceeded storage | exceeds storage | storage is full
     exceeded the storage | exceeds the storage | exceeded its storage | exceeded their storage
     storage exceeded | storage full | mailbox size limit | mailbox limit | mailbox exceeds | mailbox quota | mailfull
@@ -55,9 +67,11 @@ FULL = _phrases("""
     quota est depasse | messagerie pleine | messagerie est pleine | saturee | est pleine | depassement de quota
     postfach voll | postfach ist voll | mailbox voll | mailbox ist voll | postfach uberfullt | quota uberschritten
     quota ist uberschritten | speicherplatz | uberfullt | ist voll | kontingent | maximale postfachgrosse
-    buzon lleno | buzon esta lleno | esta lleno | buzon de correo lleno | cuota excedida | excedio su cuota | sin espacio
+    buzon lleno | buzon esta lleno | esta lleno | buzon de correo lleno | cuota excedida | excedio su cuota
+    sin espacio
     cuota superada | ha superado la cuota | cuota de disco | excedido la cuota | excede la cuota
-    casella piena | casella e piena | casella di posta piena | casella postale piena | quota superata | spazio esaurito
+    casella piena | casella e piena | casella di posta piena | casella postale piena | quota superata
+    spazio esaurito
     superato la quota | e piena
     caixa cheia | caixa postal cheia | caixa de correio cheia | caixa de entrada cheia | esta cheia | cota excedida
     quota excedida | sem espaco | cota de disco | excedeu a cota | excedeu sua cota | lotada
@@ -68,14 +82,17 @@ FULL = _phrases("""
     postkassen er full | brevladan ar full | lådan är full | postboks er fuld | on taynna
     переполнен | превышена квота | превышен лимит | квота превышена | превышена дисковая квота | нет места
     недостаточно места | превысил квоту | переповнен
-    邮箱已满 | 信箱已满 | 空间已满 | 已满 | 容量已满 | 空间不足 | 容量不足 | 超出配额 | 超过配额 | 超過配額 | 已滿 | 爆滿 | 超过容量
-    郵箱已滿 | 信箱已滿 | 空間不足 | 容量超過 | メールボックスが一杯 | メールボックスの容量 | 容量を超え | 一杯 | いっぱい | 満杯
-    容量オーバー | 容量が | 保存容量 | 용량 초과 | 용량이 초과 | 용량초과 | 용량을 초과 | 편지함이 가득 | 메일함 용량 | 공간이 부족 | 가득
+    邮箱已满 | 信箱已满 | 空间已满 | 已满 | 容量已满 | 空间不足 | 容量不足 | 超出配额 | 超过配额 | 超過配額 | 已滿
+    爆滿 | 超过容量
+    郵箱已滿 | 信箱已滿 | 空間不足 | 容量超過 | メールボックスが一杯 | メールボックスの容量 | 容量を超え | 一杯
+    いっぱい | 満杯
+    容量オーバー | 容量が | 保存容量 | 용량 초과 | 용량이 초과 | 용량초과 | 용량을 초과 | 편지함이 가득 | 메일함 용량
+    공간이 부족 | 가득
 """)
 
 # -- nobody has this address -----------------------------------------------------------------------------------------
 # So plain that no other code beside them counts.
-UNKNOWN = _phrases("""
+UNKNOWN = folded("""
     user unknown | unknown user | userunknown | user is unknown | no such user | no such mailbox | no such recipient
     unknown recipient | recipient unknown | unknown local user | unknown mailbox | mailbox unknown | no such person
     no such account | no such local user | nosuchuser | no mailbox here by that name | no user by that name
@@ -93,32 +110,41 @@ UNKNOWN = _phrases("""
     destinatario sconosciuto | onbekende gebruiker | gebruiker onbekend | nieznany uzytkownik | neznamy uzivatel
     bilinmeyen kullanıcı | kullanıcı bulunamadı | ukendt bruger | okand anvandare | ukjent bruker
     неизвестный пользователь | пользователь не найден | пользователь не существует | адресат не найден
-    用户不存在 | 收件人不存在 | 账号不存在 | 帐号不存在 | 邮箱不存在 | 地址不存在 | 用户未找到 | 使用者不存在 | 無此使用者 | 查無此
-    宛先不明 | あて先不明 | 宛先が見つかりません | ユーザが見つかりません | ユーザーが見つかりません | ユーザは存在しません
+    用户不存在 | 收件人不存在 | 账号不存在 | 帐号不存在 | 邮箱不存在 | 地址不存在 | 用户未找到 | 使用者不存在
+    無此使用者 | 查無此
+    宛先不明 | あて先不明 | 宛先が見つかりません | ユーザが見つかりません | ユーザーが見つかりません
+    ユーザは存在しません
 """)
-NO_USER = UNKNOWN + _phrases("""
+NO_USER = UNKNOWN + folded("""
+    is not known | unknown local-part | account unavailable | user unavailable | recipient unavailable
+    address unavailable
     destinataire invalide | invalid recipient | recipient invalid | recipient is invalid | invalid mailbox
     invalid address | address is invalid | address invalid | invalid user | invalid account | invalid local part
-    invalid final delivery user | not a valid recipient | not valid recipient | not a valid address | not a valid email
+    invalid final delivery user | not a valid recipient | not valid recipient | not a valid address
+    not a valid email
     address not found | user not known | not known here | not known at this | not known to | unknown at this
     unknown or illegal alias | unknown or invalid | no account by that name | no account here | nobody by that name
     no one by that name | nobody here | nobody here by that name | no such name | no such alias | no such id
     no such address here | no such destination | no such virtual | no such local | no such uid | no such e-mail
     recipient address rejected | recipient rejected | address rejected | user rejected | mailbox rejected
     this user doesn't have | addressee unknown | unknown addressee | unknown person | unknown username
-    unknown user name | unknown recip | unknown destination address | unknown e-mail | unknown email | not exist
-    mailbox name not allowed | isn't a valid | not listed in | not in my user | not in address book | not in the address book
+    unknown user name | unknown recip | unknown destination address | unknown e-mail | unknown email | user not exist
+    mailbox not exist | recipient not exist | account not exist | address not exist
+    mailbox name not allowed | isn't a valid | not listed in | not in my user | not in address book
+    not in the address book
     unable to find user | unable to find the user | cannot find user | can't find user | couldn't be found
     could not be found | wasn't found | was not found | could not find the user | couldn't find any mailbox
     recipient name is not recognized | name is not recognized | e-mail account does not exist
     does not exist | doesn't exist | don't exist | nonexistent | non-existent | non existent
-    user not local | is not local | not a local user | no local mailbox | no valid recipients | no recipients accepted
+    receiver not found | receiver unknown | user not local | is not local | not a local user | no local mailbox
+    no valid recipients | no recipients accepted
     no longer valid | no longer a valid | no longer on server | no longer here | no longer at | no longer with
     no longer employed | no longer works | no longer have | is no longer | has left | has moved | user not listed
     undeliverable address | undeliverable: no | not deliverable | bad address | bad recipient | bad destination
     bad user name | email address could not | wrong address | recipient was not | recipient cannot be
     mailbox is not | mailbox isn't | user name not | ambiguous address | does not have a mailbox | has no mailbox
-    doesn't have a mailbox | does not have an account | doesn't have an account | does not have an email | no email account
+    doesn't have a mailbox | does not have an account | doesn't have an account | does not have an email
+    no email account
     domain, but the user | there is no user | there is no such | there is no one | no matches to nameserver query
     user account is invalid | account is not valid | not accepting mail at this address | not a member of this domain
     account has been removed | has been deleted | account deleted | account was deleted | user removed | user deleted
@@ -134,25 +160,30 @@ NO_USER = UNKNOWN + _phrases("""
     böyle bir kullanıcı yok | finns inte | kunde inte hittas | hittades inte | findes ikke | finnes ikke
     blev ikke fundet | ikke funnet | ei loydy | ei ole olemassa | tuntematon | δεν υπαρχει | αγνωστος | δεν βρεθηκε
     не существует | нет такого | не найден | неизвестен | несуществующ | недействительн | неверный адрес | не знайдено
-    не iснує | не існує | 不存在 | 无此用户 | 無此用戶 | 找不到 | 无效地址 | 地址无效 | 收件人无效 | 无效的收件 | 無效的收件 | 没有找到
-    找不到收件人 | 地址有误 | 地址错误 | 地址不正确 | 見つかりません | 存在しません | 存在しない | 見つからな | 不明なユーザ | アドレスが間違
+    не iснує | не існує | 不存在 | 无此用户 | 無此用戶 | 找不到 | 无效地址 | 地址无效 | 收件人无效 | 无效的收件
+    無效的收件 | 没有找到
+    找不到收件人 | 地址有误 | 地址错误 | 地址不正确 | 見つかりません | 存在しません | 存在しない | 見つからな
+    不明なユーザ | アドレスが間違
     존재하지 않 | 없는 사용자 | 찾을 수 없 | 알 수 없는 사용자 | 없는 계정 | غير موجود | לא קיים
 """)
 
 # -- no such domain, or one that takes no mail -----------------------------------------------------------------------
-NO_DOMAIN = _phrases("""
+NO_DOMAIN = folded("""
     host unknown | unknown host | host not found | host name not found | hostname not found | hostunknown
     domain not found | domain name not found | unknown domain | domain unknown | domain is unknown | no such domain
     domain does not exist | domain doesn't exist | domain name does not exist | dns domain does not exist
     domain wasn't found | domain couldn't be found | domain could not be found | the domain couldn't | no such host
     host or domain name not found | name or service not known | nxdomain | infodomainnonexistent | any host named
-    no mx record | no mx or a | no mx host | no a or mx | no mail exchanger | no mail host | no valid mx | no mail server
+    no mx record | no mx or a | no mx host | no a or mx | no mail exchanger | no mail host | no valid mx
+    no mail server
     couldn't find a mail exchanger | couldn't find any host | could not find any host | cannot find your host
-    bad destination system | bad destination host | bad system address | illegal host | illegal domain | invalid domain
+    bad destination system | bad destination host | bad system address | illegal host | illegal domain
+    invalid domain
     invalid host | invalid hostname | null mx | nullmx | does not accept mail | does not accept any mail
     does not accept email | domain takes no mail | domain isn't valid | domain is not valid | domain not exist
     unable to resolve host | unable to resolve domain | could not resolve host | cannot resolve host | can't resolve
-    cannot be resolved | couldn't be resolved | could not be resolved | unrouteable mail domain | unroutable mail domain
+    cannot be resolved | couldn't be resolved | could not be resolved | unrouteable mail domain
+    unroutable mail domain
     mx records point to non-existent | dns type mx lookup | remote domain doesnt exist | remote domain doesn't exist
     no longer handles mail | no route to domain | no dns information | domain has expired | domain expired
     name server: host not found | recipient domain does not | domain of recipient | domain has been disabled
@@ -165,25 +196,31 @@ NO_DOMAIN = _phrases("""
     dominio inesistente | dominio sconosciuto | dominio non esiste | dominio nao existe | dominio desconhecido
     dominio nao encontrado | domein bestaat niet | onbekend domein | domena nie istnieje | nieznana domena
     domena neexistuje | домен не существует | домен не найден | неизвестный домен | 域名不存在 | 域名错误 | 域名无法
-    找不到域名 | 網域不存在 | 域名解析 | ドメインが見つかりません | ドメインが存在しません | ドメインは存在しません | 宛先ドメイン | 도메인이 존재하지
+    找不到域名 | 網域不存在 | 域名解析 | ドメインが見つかりません | ドメインが存在しません | ドメインは存在しません
+    宛先ドメイン | 도메인이 존재하지
     도메인을 찾을 수
 """)
 # Nothing was found out about the domain: it may well be there.
-NO_ANSWER_OF_DNS = _phrases("""
+NO_ANSWER_OF_DNS = folded("""
     host not found, try again | try again later | servfail | temporary lookup failure | temporary failure in name
-    dns server returned answer with no data | lookup failed temporarily | temporary dns | dns timeout | dns lookup timed out
+    dns server returned answer with no data | lookup failed temporarily | temporary dns | dns timeout
+    dns lookup timed out
     dns query failed | dns lookup failure | lookup timed out | host lookup did not complete
 """)
 
 # -- the mailbox was closed ------------------------------------------------------------------------------------------
-CLOSED = _phrases("""
+CLOSED = folded("""
+    has cancelled | est desactive | geschlossen | gekundigt | account is currently suspended | has been shut down
     account disabled | account is disabled | account has been disabled | mailbox disabled | mailbox is disabled
     mailbox has been disabled | user disabled | user is disabled | recipient disabled | recipient is disabled
     account that you tried to reach is disabled | account is inactive | account inactive | user is inactive
-    account that you tried to reach is inactive | mailbox is inactive | mailbox inactive | user inactive | inactive user
+    account that you tried to reach is inactive | mailbox is inactive | mailbox inactive | user inactive
+    inactive user
     inactive recipient | inactive mailbox | inactive account | account is not active | account not active
-    user is not active | mailbox is not active | recipient is not active | not active | no longer active | no longer in use
-    no longer used | no longer in service | no longer available | no longer accept | no longer receives | no longer accepts
+    user is not active | mailbox is not active | recipient is not active | not active | no longer active
+    no longer in use
+    no longer used | no longer in service | no longer available | no longer accept | no longer receives
+    no longer accepts
     account closed | account is closed | account has been closed | mailbox closed | account deactivated | deactivated
     account is deactivated | has been deactivated | account suspended | account is suspended | mailbox suspended
     user suspended | user is suspended | recipient suspended | has been suspended | mailbox is suspended | user locked
@@ -191,87 +228,110 @@ CLOSED = _phrases("""
     mailbox has been closed | account terminated | has been terminated | account is terminated | account cancelled
     archived recipient | destinataire archive | boite du destinataire archivee | discontinued | this account has been
     address is administratively disabled | administratively disabled | not accepting any mail
-    mailbox expired | user expired | dead account | dormant | is frozen | account frozen | abandoned | address has been retired | decommissioned
-    account is currently disabled | mailbox currently suspended | mailbox unavailable or disabled | is blocked from receiving
+    mailbox expired | user expired | dead account | dormant | is frozen | account frozen | abandoned
+    address has been retired | decommissioned
+    account is currently disabled | mailbox currently suspended | mailbox unavailable or disabled
+    is blocked from receiving
     compte desactive | compte suspendu | compte ferme | boite desactivee | boite fermee | n'est plus | compte inactif
     inactif | suspendue | deaktiviert | stillgelegt | gesperrt | nicht mehr | geloscht | abgeschaltet | inaktiv
     desactivada | desactivado | inactiva | suspendida | deshabilitad | cancelada | inactivo
     disabilitat | disattivat | sospes | non e piu | desativad | inativ | suspensa | bloqueada | encerrada
     nieaktywn | zablokowan | wylaczon | usuniet | deaktivovan | zablokovan | zrusen | opgeheven | niet meer
-    заблокирован | отключен | неактив | деактивирован | удален | больше не | 停用 | 禁用 | 冻结 | 注销 | 被封 | 凍結 | 锁定
+    заблокирован | отключен | неактив | деактивирован | удален | больше не | 停用 | 禁用 | 冻结 | 注销 | 被封 | 凍結
+    锁定
     利用停止 | 休止 | 解約 | 無効になって | 휴면 | 정지 | 해지 | 탈퇴
 """)
 
 # -- the way there, for now ------------------------------------------------------------------------------------------
-AWAY = _phrases("""
-    timed out | timeout | time-out | time out | connection refused | connection reset | connection dropped | lost connection
+AWAY = folded("""
+    timed out | timeout | time-out | time out | connection refused | connection reset | connection dropped
+    lost connection
     connection closed | connection failed | connection error | no route to host | network is unreachable
     network unreachable | host unreachable | unreachable host | host is down | retry time | retry timeout | too long
     message expired | expired | in the queue | in queue | in the mail queue | unable to connect | could not connect
-    couldn't connect | can't connect | cannot connect | connect failed | failed to connect | establish an smtp connection
+    couldn't connect | can't connect | cannot connect | connect failed | failed to connect
+    establish an smtp connection
     not respond | no response | didn't respond | not responding | not reachable | unreachable | temporar
     try again | try later | retry later | undeliverable after | delivery attempts | hasn't been able to
-    failed 20 attempts | maximum retries | retries exceeded | giving up on | give up | deferred | still being retried
+    failed 20 attempts | maximum retries | retries exceeded | deferred | still being retried
     service not available | host not available | server is down | server unavailable
     delai d'attente | delai depasse | connexion impossible | injoignable | temporaire | zeituberschreitung | zeitlimit
     nicht erreichbar | keine verbindung | vorubergehend | tiempo de espera | tiempo agotado | temporal | no responde
     timeout scaduto | temporane | non raggiungibile | tempo esgotado | tempo limite | nao responde | temporari
-    przekroczono czas | polaczenia | nedostupn | время ожидания | недоступен | временно | не отвечает | не удалось соединиться
-    超时 | 逾時 | 连接失败 | 无法连接 | 無法連接 | 无法连线 | 稍后 | 暂时 | 暫時 | タイムアウト | 接続できません | 応答がありません | 一時的
+    przekroczono czas | polaczenia | nedostupn | время ожидания | недоступен | временно | не отвечает
+    не удалось соединиться
+    超时 | 逾時 | 连接失败 | 无法连接 | 無法連接 | 无法连线 | 稍后 | 暂时 | 暫時 | タイムアウト | 接続できません
+    応答がありません | 一時的
     시간 초과 | 연결할 수 없 | 응답이 없 | 일시적
 """)
 
 # -- who we are, and what we say -------------------------------------------------------------------------------------
-TOO_BIG = _phrases("""
-    message too large | message is too large | message too big | message is too big | message size exceeds | mail too large
+TOO_BIG = folded("""
+    message too large | message is too large | message too big | message is too big | message size exceeds
+    mail too large
     message exceeds | exceeds maximum message size | exceeds the maximum message size | exceeds size limit
     exceeds the size limit | message size limit | maximum message size | exceeds message size | exceeds max message
     message length exceeds | message size is | size of the message | size limit exceeded | exceeds fixed maximum
     exceeded google's message size | maximum permitted | mail size limit | message size too | exceeds the maximum size
-    lines in message | line too long | line length | too large to be delivered | file is too big | file too big | exceeded maximum | max message size | data size exceeds
+    lines in message | line too long | line length | too large to be delivered | file is too big | file too big
+    exceeded maximum | max message size | data size exceeds
     exceeds the limit | larger than the current system limit | larger than the limit
     message trop volumineux | trop volumineux | taille maximale | message trop gros | nachricht zu gross | zu gross
     nachrichtengrosse | tamano maximo | demasiado grande | troppo grande | dimensione massima | muito grande
-    tamanho maximo | excede o tamanho | te groot | zbyt duz | prilis velk | слишком большой | превышает максимальный размер
-    превышен размер | 邮件过大 | 郵件過大 | 大小超过 | 太大 | 超过大小 | 邮件大小 | サイズが大き | サイズを超え | サイズ制限 | 大きすぎ
+    tamanho maximo | excede o tamanho | te groot | zbyt duz | prilis velk | слишком большой
+    превышает максимальный размер
+    превышен размер | 邮件过大 | 郵件過大 | 大小超过 | 太大 | 超过大小 | 邮件大小 | サイズが大き | サイズを超え
+    サイズ制限 | 大きすぎ
     크기가 | 용량 제한
 """)
-CONTENT = _phrases("""
+CONTENT = folded("""
     content denied | content restriction | content presents | content rejected | content filter | message content
     mail content | contains a virus | infected | virus | malware | attachment | likely unsolicited | likely spam
     bad content | executable | phishing | message content rejected | message refused by | rejected by filter
     pieces jointes interdites | mail data refused | content blocked | objectionable | banned content
     内容被拒 | 邮件内容 | 病毒 | вирус | ウイルス
 """)
-SPAM = _phrases("""
-    spam | policy | administrative prohibition | administratively prohibited | unsolicited | mail rejete
+SPAM = folded("""
+    message refused | denied [ | helo | mail from prohibited | rejected by this user | boxtrapper | ehlo
+    sender has no | rejected this message | refused by policy | mail refused | message denied | not welcome
+    rejected for spam | challenge
+    spam | policy | rule imposed | administrative prohibition | administratively prohibited | unsolicited
+    mail rejete
     junk mail | bulkmail | blocked by | message blocked | mail blocked | has been blocked | suspicious
     rejected for policy | security reasons | not authorized to send | not allowed to send | not permitted to send
     restricted from sending | is not allowed | sender is not | has not been accepted by the recipient | whitelist
-    you are not authorized | not accepting mail from | not accept mail from | unwanted | refuses your | refused mail from
+    you are not authorized | not accepting mail from | not accept mail from | unwanted | refuses your
+    refused mail from
     does not want mail | doesn't want mail | recipient preferences | refused due to recipient | rejected due to
     message rejected under | user refuses | user refused | user not accept | permission denied to send
     denied by | reject by | rejected by user | rejected by the recipient | restricted | not accept messages from
-    indesirable | pourriel | abgelehnt | unerwunscht | verweigert | correo no deseado | rechazado por | posta indesiderata
-    спам | нежелательн | 垃圾邮件 | 垃圾郵件 | 拒绝 | 拒絕 | 拒收 | 反垃圾 | 迷惑メール | 受信拒否 | 拒否 | 스팸 | 수신 거부 | 수신거부 | 차단
+    indesirable | pourriel | abgelehnt | unerwunscht | verweigert | correo no deseado | rechazado por
+    posta indesiderata
+    спам | нежелательн | 垃圾邮件 | 垃圾郵件 | 拒绝 | 拒絕 | 拒收 | 反垃圾 | 迷惑メール | 受信拒否 | 拒否 | 스팸
+    수신 거부 | 수신거부 | 차단
 """)
-BLOCKS = _phrases("""
+BLOCKS = folded("""
     blocked | bloque | blacklist | black list | black-list | blocklist | block list | block-list | blocking list
     denylist | deny list | spamhaus | spamcop | barracuda | sorbs | reputation | banned | rate limit | rate-limit
     ratelimit | frequency limit | too many | too much mail | too fast | too quickly | trop de | slow down | throttl
-    unusual rate | spam ip | traffic not accepted | not be accepted from | not accepted from | connections not accepted
+    unusual rate | spam ip | traffic not accepted | not be accepted from | not accepted from
+    connections not accepted
     connection will not be accepted | connections will not be accepted
-    is listed in | ip address is listed | is listed at | is listed on | is listed by | your ip | sending ip | problem occurred | excessive | 频率 | 发送过快 | 黑名单 | 黑名單
+    is listed in | ip address is listed | is listed at | is listed on | is listed by | your ip | sending ip
+    problem occurred | excessive | 频率 | 发送过快 | 黑名单 | 黑名單
 """)
-LATER_BLOCKS = BLOCKS + _phrases("""
-    greylist | graylist | grey list | gray list | grey-list | gray-list | greylisted | deferred | complaint | spam | policy
+LATER_BLOCKS = BLOCKS + folded("""
+    greylist | graylist | grey list | gray list | grey-list | gray-list | greylisted | deferred | complaint | spam
+    policy
     unsolicited | server busy | server is busy | service refuse
 """)
 
 # -- it is still on its way ------------------------------------------------------------------------------------------
-DELAYED = _phrases("""
-    not yet been delivered | not been delivered yet | has been delayed | is delayed | delivery is delayed | still trying
-    will continue to try | will keep trying | will be retried | will retry | will be attempted | this is a warning message only
+DELAYED = folded("""
+    not yet been delivered | not been delivered yet | has been delayed | is delayed | delivery is delayed
+    still trying
+    will continue to try | will keep trying | will be retried | will retry | will be attempted
+    this is a warning message only
     do not need to resend | need not resend | not required to resend | being delayed | delayed delivery | still queued
     has not been delivered to all | no action is required on your part | delivery attempts will continue
     ne necessite aucune action | n'a pas encore ete | est retarde | retardee | noch nicht zugestellt | verzogert

@@ -112,10 +112,13 @@ def _bounces(profile: int, before: int | None) -> list[Moment]:
 
 
 def _of_entries(profile: int, before: int | None, kind: str, which: Q) -> list[Moment]:
-    entries = entries_of(list(Address.objects.filter(profile=profile)))
+    held = list(Address.objects.filter(profile=profile))
+    entries = entries_of(held)
     if not entries:
         return []
-    values = {entry.pk: str(entry) for entry in entries}
+    # As the person has it: an entry that outlived the erasure of somebody holds no address any more.
+    as_held = {(address.channel, bytes(address.digest)): address.value for address in held}
+    values = {entry.pk: as_held.get((entry.channel, bytes(entry.digest)), str(entry)) for entry in entries}
     events = QuarantineEvent.objects.filter(which, entry_id__in=values)
     if before is not None:
         events = events.filter(pk__lt=before)

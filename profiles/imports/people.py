@@ -104,7 +104,7 @@ class Facts:
 
     # Digest: the (channel, service id) opt-outs it left behind; 0 stands for every one.
     erased: Mapping[bytes, Collection[tuple[int, int]]]
-    left_out: Collection[bytes]
+    left_out: Mapping[bytes, str]  # digest: why
 
 
 @dataclass(slots=True)
@@ -162,8 +162,8 @@ def apply_consent(steps: Iterable[Step], facts: Facts, *, service: int | None, c
             lift_ignored |= not subscribed
             step.person.subscribed = subscribed
         for value, (column, text) in step.named.items():
-            if value in facts.left_out:
-                step.line.note(REMARK, "left_out", column, text)
+            if cause := facts.left_out.get(value):
+                step.line.note(REMARK, f"left_out_{cause}", column, text)
         step.changed |= opted_out or subscribed
         counts.opted_out += opted_out
         counts.subscribed += subscribed

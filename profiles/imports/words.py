@@ -31,6 +31,9 @@ _FLAWS: Mapping[str, "_StrOrPromise"] = {
     Flaw.PHONE: _("This phone number cannot be read."),
 }
 
+_IF_IT_WORKS = _("Nothing to do. If it works again, release it in the addresses left out.")
+_ONLY_WHO_ASKED = _("Nothing to do. Only the person, or an operator who writes down why, can have it written to again.")
+
 NOTES: Mapping[str, Words] = {
     # The line as a whole.
     "nul": Words(_("This line holds a zero byte."), _("Remove it, or save the file again from where it comes.")),
@@ -91,10 +94,17 @@ NOTES: Mapping[str, Words] = {
     "no_opt_out": Words(
         _("This line asks for no opt-out: nothing was done."), _("Leave the cell empty, or write yes, to opt out.")
     ),
-    "left_out": Words(
-        _("This address is left out of every delivery."),
-        _("Nothing to do. If it works again, release it in the addresses left out."),
+    "left_out": Words(_("This address is left out of every delivery."), _IF_IT_WORKS),
+    "left_out_bounce": Words(_("Messages to this address came back: it is left out of every delivery."), _IF_IT_WORKS),
+    "left_out_complaint": Words(
+        _("Somebody complained about a message to this address: it is left out of every delivery."), _ONLY_WHO_ASKED
     ),
+    "left_out_stop": Words(_("STOP was sent from this number: it is left out of every delivery."), _ONLY_WHO_ASKED),
+    "left_out_person": Words(
+        _("The person asked earlier for this address to be left out of every delivery."), _ONLY_WHO_ASKED
+    ),
+    "left_out_operator": Words(_("An operator has left this address out of every delivery."), _IF_IT_WORKS),
+    "left_out_import": Words(_("This address was imported as one to leave out of every delivery."), _IF_IT_WORKS),
 }
 
 CODES = (*NOTES, *_FLAWS)

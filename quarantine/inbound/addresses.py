@@ -10,10 +10,12 @@ from collections.abc import Iterator
 LONGEST = 320  # RFC 3696 (erratum 1690), before the limit of RFC 5321
 _LINE = 1_000  # characters of a line or field that are searched
 
-_LOCAL = r"[^\s<>()\[\]{},;:\"\\@|\u3000-\u303f\uff00-\uff0f\uff1a-\uff20]{1,64}"
-_DOMAIN = r"(?:[0-9A-Za-z\u00a1-\u2fff\u3041-\ufefe_-]{1,63}\.){0,10}[0-9A-Za-z\u00a1-\u2fff\u3041-\ufefe_-]{1,63}"
+_CONTROLS = r"\x00-\x1f\x7f-\xa0\u2028\u2029\ud800-\udfff"
+_LOCAL = rf"[^\s<>()\[\]{{}},;:\"\\@|{_CONTROLS}\u3000-\u303f\uff00-\uff0f\uff1a-\uff20]{{1,64}}"
+_LABEL = r"[0-9A-Za-z\u00a1-\u2fff\u3041-\ud7ff\uf900-\ufefe_-]{1,63}"
+_DOMAIN = rf"(?:{_LABEL}\.){{0,10}}{_LABEL}"
 ADDRESS = re.compile(
-    rf"(?:{_LOCAL}|\"[^\"@\n]{{1,64}}\"|\"[^\"\n]{{1,64}}\"(?=@))@{_DOMAIN}|{_LOCAL}@\[[0-9.]{{7,15}}\]"
+    rf"(?:{_LOCAL}|\"[^\"\x00-\x1f\x7f-\x9f\ud800-\udfff]{{1,64}}\")@{_DOMAIN}|{_LOCAL}@\[[0-9.]{{7,15}}\]"
 )
 _TYPE = re.compile(r"\s*[A-Za-z][\w.-]{0,20}\s*;\s*")  # RFC 3464 section 2.1.2
 _X400 = re.compile(r"(?i)/(?:g|s|o|ou|c|a|p|ou1|cn|rfc-?822)=")

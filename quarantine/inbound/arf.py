@@ -12,6 +12,7 @@ from . import addresses, parts, returned
 from .decoding import decode_words
 from .parts import Part, parameter
 
+_KINDS = ("message/feedback-report", "text/feedback-report")
 _SIZE = 20_000  # octets of a report that are read
 MOST = 50  # recipients
 
@@ -26,7 +27,8 @@ _SUBJECT = re.compile(
     r"|\[spamcop \(|feedback loop (report|notification)|(client )?tos notification)", re.IGNORECASE
 )  # fmt: skip
 _SENDER = re.compile(
-    r"staff@hotmail\.com|(scomp|fbl|feedback)\S*@|@(reports\.)?spamcop\.net|@fbl\.|postmaster@|abuse\S*@|jmrp", re.IGNORECASE
+    r"staff@hotmail\.com|(scomp|fbl|feedback)\S*@|@(reports\.)?spamcop\.net|@fbl\.|postmaster@|abuse\S*@|jmrp",
+    re.IGNORECASE,
 )
 
 
@@ -41,15 +43,12 @@ class Complaint:
 
 def find(root: Part) -> Complaint | None:
     """Return the feedback that a message reports; None if it reports none."""
-    report = next(
-        (part for part in root.walk(into_messages=False) if part.kind in ("message/feedback-report", "text/feedback-report")),
-        None,
-    )
+    report = next((part for part in root.walk(into_messages=False) if part.kind in _KINDS), None)
     if report is None and parameter(root.headers, "report-type").lower() != "feedback-report":
         return _without_form(root)
     fields = parts.fields(report.octets()[:_SIZE]) if report else []
     kind = next((value.lower() for name, value in fields if name == "feedback-type"), "abuse")
-    copies = ({name: value for name, value in reversed(fields)}, returned.attached(root))
+    copies = (dict(reversed(fields)), returned.attached(root))
     if kind.partition(" ")[0].strip(" ;") in _NO_COMPLAINTS:
         return Complaint(False, (), copies)
     named = [value for name, value in fields if name in _RECIPIENTS]

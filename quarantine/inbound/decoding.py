@@ -4,6 +4,7 @@ import binascii
 import codecs
 import html
 import re
+import string
 
 # RFC 2047 section 2. Blanks between two encoded words are no part of the text (section 6.2).
 _WORD = re.compile(r"=\?([^?\s]{1,40})\?([bBqQ])\?([^?]*)\?=")
@@ -14,9 +15,10 @@ _NO_CHARSETS = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-
 # What programs say, and the larger charset that they mean by it (WHATWG Encoding, section 4.2).
 _LARGER = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949", "iso8859-1": "cp1252",
            "ascii": "utf-8", "iso2022_jp": "iso2022_jp_ext"}  # fmt: skip
-_UNSEEN = re.compile(r"(?is)<(style|script|head|title)\b.*?</\1\s*>|<!--.*?-->")
+_UNSEEN = re.compile(r"<(style|script|head|title)\b|<!--", re.IGNORECASE)
+_SMALL = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)  # keeps the length, unlike lower()
 _TAG = re.compile(r"(?s)<(?![\w.+=-]{1,64}@)[^<>]*>")
-_BREAK = re.compile(r"(?i)<(?:br|/?p|/?div|/?tr|/?li|/?h[1-6])\b[^>]*>")
+_BREAK = re.compile(r"(?i)<(?:br|/?p|/?div|/?tr|/?li|/?h[1-6])\b[^<>]*>")
 
 
 def decode_words(text: str) -> str:
@@ -48,7 +50,23 @@ def in_charset(data: bytes, name: str) -> str:
 
 def seen(text: str) -> str:
     """Return what a reader of HTML sees, roughly."""
-    return html.unescape(_TAG.sub("", _BREAK.sub("\n", _UNSEEN.sub(" ", text))))
+    return html.unescape(_TAG.sub("", _BREAK.sub("\n", _without_unseen(text))))
+
+
+def _without_unseen(text: str) -> str:
+    """Return HTML without what is not for readers. One look at each end: an expression would search again and again."""
+    lower, kept, at, endless = text.translate(_SMALL), [], 0, set()
+    for found in _UNSEEN.finditer(text):
+        close = f"</{found[1].lower()}" if found[1] else "-->"
+        if found.start() < at or close in endless:
+            continue
+        end = lower.find(close, found.end())
+        if end < 0:
+            endless.add(close)
+            continue
+        kept.append(text[at : found.start()])
+        at = end + 3 if close == "-->" else lower.find(">", end) + 1 or len(text)
+    return " ".join((*kept, text[at:]))
 
 
 def _from_base64(data: bytes) -> bytes:

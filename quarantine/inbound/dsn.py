@@ -93,7 +93,8 @@ def _is_status(part: Part) -> bool:
     return (
         not part.parts
         and part.kind in ("", "text", "text/plain", "application/octet-stream", "message/plain", "plain/text")
-        and _STARTS.search(part.body[:_SIZE]) is not None
+        and b"-recipient" in (body := part.body[:_SIZE]).lower()
+        and _STARTS.search(body) is not None
     )
 
 

@@ -19,7 +19,9 @@ TEXT = 30_000  # octets that are read of an encoded text
 _HEAD, _HEADER = 100_000, 2_000  # octets of all headers of a part, and of one of them
 _DEPTH, _PARTS = 8, 40  # parts within parts, and parts in all
 
-_FIELD = re.compile(rb"([!-9;-~]{1,80})[ \t]*:(.*)", re.DOTALL)  # RFC 5322 section 2.2
+# A field (RFC 5322 section 2.2), and the lines after it that are none.
+_NAME = r"[!-9;-~]{1,80}[ \t]*:"
+_FIELD = re.compile(rf"(?m)^([!-9;-~]{{1,80}})[ \t]*:([^\n]*(?:\n(?!{_NAME})[^\n]*)*)")
 # A boundary that was not announced: a line of two hyphens that a header of a part follows.
 _GUESS = re.compile(rb"(?:^|\n)--([!-~][ -~]{0,80})\nContent-[A-Za-z-]{4,30}:", re.IGNORECASE)
 
@@ -91,14 +93,10 @@ def split(data: bytes) -> tuple[dict[str, str], bytes]:
 
 def fields(head: bytes) -> list[tuple[str, str]]:
     """Return the fields of a block of headers in their order: lower-case name, unfolded value."""
-    found: list[tuple[str, list[bytes]]] = []
-    for line in head.split(b"\n"):
-        match = None if line.startswith((b" ", b"\t")) else _FIELD.fullmatch(line)
-        if match:
-            found.append((match[1].decode("ascii").lower(), [match[2]]))
-        elif found:
-            found[-1][1].append(line)
-    return [(name, b"".join(value)[:_HEADER].decode("utf-8", "replace").strip()) for name, value in found]
+    return [
+        (name.lower(), value.replace("\n", "")[:_HEADER].strip())
+        for name, value in _FIELD.findall(head.decode("utf-8", "replace"))
+    ]
 
 
 def kind_of(headers: Mapping[str, str]) -> str:

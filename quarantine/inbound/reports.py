@@ -7,10 +7,25 @@ What it says about addresses is not proven: `Finding.return_paths` and `message_
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from ..failures import Failure, Rule
 from ..models import ReportKind
-from . import addresses, arf, automatic, dsn, envelopes, mail, opt_outs, parts, returned, texts, tokens
+from . import (
+    addresses,
+    arf,
+    automatic,
+    dsn,
+    envelopes,
+    mail,
+    notifications,
+    opt_outs,
+    parts,
+    returned,
+    texts,
+    tokens,
+    verdicts,
+)
 from .decoding import decode_words
 from .parts import Part
 from .verdicts import judge, judge_notice
@@ -83,7 +98,9 @@ def _finding(
 
 
 _Understood = tuple[ReportKind, list[Recipient], Mapping[str, str]]
-_NAMED = 4  # the rank of an address in a notice up to which it stands as formats put it
+_SENT_BY = ("from", "return-path", "reply-to", "sender", "errors-to")
+_CAME_TO = ("to", "delivered-to", "x-original-to", "from", "envelope-to")
+_NAMED = 5  # the rank of an address in a notice up to which it stands as formats put it
 _WRAPPED = 3  # reports within reports that are looked into
 
 
@@ -92,18 +109,29 @@ class _Reading:
 
     def __init__(self, root: Part, rules: Sequence[Rule], depth: int = _WRAPPED) -> None:
         self.root, self.rules, self.depth = root, rules, depth
-        self.envelope = envelopes.read(root.headers)
         self.copy: Mapping[str, str] = returned.attached(root)
+        self.is_attached = bool(self.copy)
         self._notice: str | None = None
+        self._said: tuple[Failure | None] | None = None
+        self._named: list[texts.Entry] | None = None
 
     def understand(self) -> _Understood:
         """Return what the message is, whom it is about, and the headers of the message that it returns."""
-        if automatic.is_receipt(self.root):
+        if automatic.is_receipt(self.root) and not automatic.is_refusal(self.envelope):
             return ReportKind.OTHER, [], self.copy
         statuses = dsn.find(self.root)
-        if statuses is not None and not (self.envelope.is_letter and self.root.kind != "multipart/report"):
+        if statuses is not None and self._is_sent_by_system():
             return self._of_statuses(statuses)
-        return self._of_text()
+        return self._of_notification() or self._of_text()
+
+    def _is_sent_by_system(self) -> bool:
+        """Say whether machine-readable fields are the message's own, not an example that somebody sends."""
+        if self.root.kind == "multipart/report":
+            return True
+        envelope = self.envelope
+        return not envelope.is_letter and (
+            envelope.is_called_daemon or envelope.is_null or envelope.is_about_failure or envelope.is_program
+        )
 
     # -- machine-readable ------------------------------------------------------------------------------------
 
@@ -122,9 +150,18 @@ class _Reading:
             return ReportKind.OTHER, found, self.copy
         return ReportKind.BOUNCE, found, self.copy
 
+    def _of_notification(self) -> _Understood | None:
+        notification = notifications.find(self.notice) if '"' in self.notice and not self.envelope.is_letter else None
+        if notification is None:
+            return None
+        self.copy = notification.copy
+        if notification.is_complaint:
+            named = [Recipient(one.address, None, None, "", "") for one in notification.statuses if one.address]
+            return ReportKind.COMPLAINT, named, self.copy
+        return self._of_statuses(list(notification.statuses))
+
     def _recipient(self, address: str, one: dsn.Status) -> Recipient:
-        around = "" if one.diagnostic and one.status else self.notice
-        verdict = judge(one.action, one.status, one.diagnostic, around=around, rules=self.rules)
+        verdict = judge(one.action, one.status, one.diagnostic, around=self._said_anywhere, rules=self.rules)
         return Recipient(address, verdict.failure, verdict.status, one.action, verdict.diagnostic)
 
     def _receiver_named(self, local: str) -> str | None:
@@ -139,6 +176,10 @@ class _Reading:
 
     # -- for people ------------------------------------------------------------------------------------------
 
+    @cached_property
+    def envelope(self) -> envelopes.Envelope:
+        return envelopes.read(self.root.headers)
+
     @property
     def notice(self) -> str:
         """Return what the message says, without the copy of another below it."""
@@ -151,11 +192,11 @@ class _Reading:
 
     def _of_text(self) -> _Understood:
         envelope, headers = self.envelope, self.root.headers
-        failed = [one for value in headers.get("x-failed-recipients", "").split(",") if (one := addresses.read(value))]
+        failed = list(addresses.find(headers.get("x-failed-recipients", "")))
         certain = bool(failed) and not envelope.is_letter
+        if not certain and automatic.is_list_notice(headers, envelope):
+            return ReportKind.OTHER, [], {}
         if not certain and not envelope.is_about_failure:
-            if automatic.is_list_notice(headers, envelope):
-                return ReportKind.OTHER, [], {}
             if automatic.is_answer(headers, envelope):
                 return ReportKind.AUTO_REPLY, [], self.copy
         if not certain and not self._is_report():
@@ -172,20 +213,34 @@ class _Reading:
             return True
         is_about_failure, opens = envelope.is_about_failure, texts.opens(self.notice)
         if envelope.is_daemon:
-            return is_about_failure or opens or (texts.complains(self.notice) and bool(self._entries() or self.copy))
+            return is_about_failure or opens or self._complains()
         if envelope.is_called_daemon or (envelope.is_null and is_about_failure):
+            if is_about_failure and opens and envelope.is_null:
+                return True
             return (is_about_failure or opens) and bool(self.copy or self._entries())
         return self._is_report_of_stranger()
 
     def _is_report_of_stranger(self) -> bool:
         """Say the same of what no mail system seems to have sent: it has to look like a report in every way."""
-        if "list-unsubscribe" in self.root.headers or not texts.opens(self.notice, at_once=True):
+        if "list-unsubscribe" in self.root.headers:
             return False
-        names = any(entry.rank <= _NAMED for entry in self._entries())
+        if self.envelope.is_about_failure and self.is_attached and texts.opens(self.notice):
+            return True
+        if not texts.opens(self.notice, at_once=True):
+            return False
+        names = self._names_somebody()
         is_about_failure = self.envelope.is_about_failure
         if self.envelope.is_program or self.envelope.is_null:
             return (is_about_failure and (names or bool(self.copy))) or (names and bool(self.copy))
         return is_about_failure and names
+
+    def _complains(self) -> bool:
+        """Say whether somebody is named with what is wrong, or by a format that names nobody else."""
+        named = [entry.rank for entry in self._entries()]
+        return bool(named) and (min(named) == 0 or (min(named) <= _NAMED and texts.complains(self.notice)))
+
+    def _names_somebody(self) -> bool:
+        return any(entry.rank <= _NAMED for entry in self._entries())
 
     def _wrapped(self) -> _Understood | None:
         """Return what a report says that a program passed on as an attachment."""
@@ -200,27 +255,38 @@ class _Reading:
         return None
 
     def _entries(self) -> list[texts.Entry]:
-        return texts.find(self.notice, ours=self._ours(), receivers=[one.lower() for one in self._receivers()])
+        if self._named is None:
+            receivers = [one.lower() for one in self._receivers()]
+            self._named = texts.find(self.notice, ours=self._ours(), receivers=receivers)
+        return self._named
 
     def _last_resort(self) -> list[texts.Entry]:
         """Return the receiver of the returned message, if it is one alone."""
-        receivers = self._receivers()
-        return [texts.Entry(receivers[0], 9, 0)] if len(receivers) == 1 and receivers[0].lower() not in self._ours() else []
+        receivers = [one for one in self._receivers("to") if one.lower() not in self._ours()]
+        return [texts.Entry(receivers[0], 9, 0)] if len(receivers) == 1 else []
 
     def _of_entries(self, entries: Iterable[texts.Entry]) -> list[Recipient]:
         found = []
+        late = verdicts.is_delayed(self.envelope.subject, self.notice)
         for entry in entries:
-            verdict = judge_notice(entry.diagnostic, self.notice, subject=self.envelope.subject, rules=self.rules)
+            verdict = judge_notice(entry.diagnostic, is_delayed=late, around=self._said_anywhere, rules=self.rules)
             found.append(Recipient(entry.address, verdict.failure, verdict.status, verdict.action, verdict.diagnostic))
         return found
 
-    def _receivers(self) -> list[str]:
+    def _said_anywhere(self) -> Failure | None:
+        """Return what the notice says, wherever."""
+        if self._said is None:
+            self._said = (verdicts.of_lines(self.notice, self.rules),)
+        return self._said[0]
+
+    def _receivers(self, *names: str) -> list[str]:
         self.notice  # noqa: B018 (it may hold the returned headers)
-        values = [self.copy[name] for name in ("to", "cc", "apparently-to", "x-rcpt-to") if name in self.copy]
+        names = names or ("to", "cc", "apparently-to", "x-rcpt-to")
+        values = [self.copy[name] for name in names if name in self.copy]
         return list(dict.fromkeys(one for value in values for one in addresses.find(decode_words(value))))
 
     def _ours(self) -> set[str]:
         """Return the addresses of the sender, in small letters: that of the copy, and where the report came to."""
-        sent = [self.copy.get(name, "") for name in ("from", "return-path", "reply-to", "sender", "errors-to")]
-        came = [self.root.headers.get(name, "") for name in ("to", "delivered-to", "x-original-to", "from", "envelope-to")]
+        sent = [self.copy.get(name, "") for name in _SENT_BY]
+        came = [self.root.headers.get(name, "") for name in _CAME_TO]
         return {one.lower() for value in (*sent, *came) for one in addresses.find(decode_words(value))}

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..phrases import fold, folded
 from . import parts
 from .parts import Part
 
@@ -22,27 +23,33 @@ _START = re.compile(
 )
 _NAMED = {"return-path", "received", "from", "to", "date", "subject", "message-id", "mime-version"}
 _ENOUGH = 3  # names of headers that make a block of lines the headers of a message
-# Lines after which nothing but the message follows. What has another meaning in some notices is not among them.
-_RULE = re.compile(
-    r"(?im)^[ \t>]*(?:[-=*_]{2,}[ \t]*|)(?:"
-    r"(?:this is a copy of (?:the|your) message|below this line is (?:a|the) copy of|below the next line is a copy of"
-    r"|original message(?: follows| headers? follow| headers?)?\b(?=[ \t]*[-:.*=]|[ \t]*$)|original mail info"
-    r"|(?:the )?(?:body|header) of (?:the )?(?:original )?message is following"
-    r"|the header of the original message|message (?:text|contents|header) follows?"
-    r"|unsent message follows|returned (?:mail|message)(?: follows)?(?=[ \t]*[-:])|start of returned message"
-    r"|included is a copy of the message|message non-?deliverable|a copy of the (?:original|first)"
-    r"|below is a copy of the original|body of (?:the )?(?:original )?message|undelivered message follows"
-    r"|here is your returned mail|the following is a copy of the|message header follows|original headers follow"
-    r"|ursprungliche nachricht|urspr\u00fcngliche nachricht(?:enkopfzeilen)?|message d.origine|mensaje original"
-    r"|messaggio originale|mensagem original|\u539f\u59cb\u90ae\u4ef6\u5185\u5bb9|\u539f\u90ae\u4ef6\u5185\u5bb9|en-t\u00eates de message"
-    r"|original message headers|\u30e1\u30c3\u30bb\u30fc\u30b8 ?\u30d8\u30c3\u30c0\u30fc?))"
-)
-# After such a line somebody passes on, or answers, what somebody else wrote.
-FORWARDED = re.compile(
-    r"(?im)^(?:>|[ \t]*-{2,}[ \t]*(?:forwarded|original message|weitergeleitete|message transf|mensaje reenviado"
-    r"|\u8f6c\u53d1)|begin forwarded message|.{0,100}(?:wrote|writes|schrieb|a \u00e9crit|escribi\u00f3|ha scritto|escreveu)[ \u00a0]?:"
-    r"[ \t]*$)"
-)
+# Lines after which nothing but the message follows: those that begin so, and those that say no more.
+_BEGINS = folded("""
+    this is a copy of the message | this is a copy of your message | below this line is
+    below the next line is a copy of
+    original message follows | original message headers follow | original headers follow | original mail info
+    body of message is following | body of the message is following | the body of the original message is following
+    header of the original message | the header of the original message | header of message is following
+    message text follows | message contents follow | message header follows | message headers follow
+    unsent message follows | undelivered message follows | returned message follows | returned mail follows
+    start of returned message | included is a copy of the message | a copy of the original | a copy of the first
+    here is your returned mail | the following is a copy of the | below is a copy of the original
+    message nondeliverable
+    message non-deliverable | body of original message | body of the original message
+""")
+_IS = folded("""
+    original message | original message headers | original message header | original mail | returned message
+    returned mail
+    message headers | ursprungliche nachricht | ursprungliche nachrichtenkopfzeilen | message d'origine
+    en-tetes de message d'origine | en-tetes du message d'origine | mensaje original
+    encabezados del mensaje original
+    messaggio originale | intestazioni originali del messaggio | mensagem original | cabecalhos da mensagem original
+    oorspronkelijke berichtkoppen | oorspronkelijk bericht | 原始邮件内容 | 原邮件内容 | 原始邮件头 | 原始郵件標頭
+    原始邮件标头
+    メッセージ ヘッダー | 元のメッセージ | 元のメッセージ ヘッダー | 원본 메시지 헤더
+""")
+_FRAME = " \t-=*_>:.[]#|"
+_RULE = 100  # characters of such a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +88,37 @@ def text_of(root: Part) -> str:
 def below(text: str) -> Split:
     """Return the notice in a text, and the headers of the message that follows it."""
     text = text[: NOTICE * 2]
-    rule = _RULE.search(text)
+    rule, end = _rule(text), 0
     for start in _START.finditer(text):
-        block = text[start.start() :].partition("\n\n")[0]
-        headers = _headers(block.encode("utf-8", "replace")[:_FIELDS])
-        if len(_NAMED & headers.keys()) >= _ENOUGH:
-            return Split(_until(text[: start.start()], rule), headers)
         if start.start() > NOTICE:
             break
+        if start.start() < end:
+            continue
+        end = text.find("\n\n", start.start())
+        end = len(text) if end < 0 else end
+        headers = _headers(text[start.start() : end].encode("utf-8", "replace")[:_FIELDS])
+        if len(_NAMED & headers.keys()) >= _ENOUGH:
+            return Split(_until(text[: start.start()], rule), headers)
     return Split(_until(text[:NOTICE], rule), {})
 
 
-def _until(text: str, rule: re.Match[str] | None) -> str:
+def _until(text: str, rule: int) -> str:
     """Return what stands before such a line, unless nobody is named there: then it means something else."""
-    before = text[: rule.start()] if rule else text
+    before = text[:rule] if rule >= 0 else text
     return before if "@" in before else text
+
+
+def _rule(text: str) -> int:
+    """Return where the first line stands that announces the message; -1 if there is none."""
+    at = 0
+    for line in text.split("\n"):
+        bare = line.strip(_FRAME) if len(line) <= _RULE else ""
+        if bare:
+            bare = bare.lower() if bare.isascii() else fold(bare).strip(_FRAME)
+            if bare in _IS or bare.startswith(_BEGINS):
+                return at
+        at += len(line) + 1
+    return -1
 
 
 def _headers(data: bytes) -> dict[str, str]:

@@ -8,9 +8,9 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from ..phrases import fold
+from ..phrases import fold, holds
 from . import addresses
-from .notices import ANSWER, COMMAND, LABELLED, LIST, OPENINGS, OVER, PLAIN, REASONS
+from .notices import ANSWER, COMMAND, LABELS, OPENINGS, OVER, PLAIN, REASONS, begins_list, is_label
 
 _LINES, _LONGEST = 400, 500  # lines of a notice that are read, and characters of one
 _BEGINNING = 1_500  # characters in which a notice says what it is
@@ -24,7 +24,11 @@ _NOBODY = re.compile(
     r"(?:mailer-?daemon|post-?master|abuse|no-?reply|do-?not-?reply|hostmaster|mail-?daemon|mdaemon|help-?desk|support"
     r"|technik|webmaster|mailmaster|bounces?|spam|unblock|removeme|delist)(?:[+._-].*)?@|@(?:example|domain)$"
 )
-_GENERATED = re.compile(r"(?:generated|expanded) from:? ?<?([^\s<>()]{1,64}@[^\s<>()]{1,255})")
+_OF_SERVER = re.compile(r"[45]\d\d[ -]|<<<")
+_NOT_A_NAME = re.compile(r"[:@=]|\bto\b|\d{3}")
+_BAR = re.compile(r"[-=_*]{4,}")
+_ORIGINAL = re.compile(r"original[ -](?:address|recipient)[ ]?[:=]? ?[<\"']*$")
+_GENERATED = re.compile(r"(?:generated|expanded) (?:from|by):? ?<?([^\s<>()]{1,64}@[^\s<>()]{1,255})")
 
 
 @dataclass(slots=True)
@@ -46,14 +50,12 @@ def opens(notice: str, *, at_once: bool = False) -> bool:
     beginning = notice[:_BEGINNING]
     if at_once:
         beginning = beginning.strip().partition("\n\n")[0]
-    folded = fold(beginning)
-    return any(phrase in folded for phrase in OPENINGS)
+    return holds(fold(beginning), OPENINGS)
 
 
 def complains(notice: str) -> bool:
     """Say whether a text holds what mail systems say of an address."""
-    folded = fold(notice[:_BEGINNING])
-    return any(phrase in folded for phrase in REASONS)
+    return holds(fold(notice[:_BEGINNING]), REASONS)
 
 
 def find(notice: str, *, ours: Collection[str], receivers: Collection[str]) -> list[Entry]:
@@ -65,12 +67,15 @@ def find(notice: str, *, ours: Collection[str], receivers: Collection[str]) -> l
     lines = [line[:_LONGEST] for line in notice.split("\n")[:_LINES]]
     found = [entry for entry in _entries(lines) if entry.rank <= _SURE or not _NOBODY.match(entry.address.lower())]
     strangers = [entry for entry in found if entry.address.lower() not in ours]
-    chosen = _best(strangers, receivers) or _best([entry for entry in found if entry.rank <= _SURE], receivers)
+    chosen = (_best(strangers, receivers) or _best([entry for entry in found if entry.rank <= _SURE], receivers))[:MOST]
+    named = {entry.line for entry in found if entry.rank <= _SURE}
+    answers = [line.strip() for line in lines if ANSWER.search(line.lower())] if chosen else []
     for entry in chosen:
-        entry.words += _said_below(lines, entry, {other.line for other in found if other.rank <= _SURE})
+        entry.words += _said_below(lines, entry, named)
         if not ANSWER.search(entry.diagnostic):
-            entry.words += _said_elsewhere(lines, entry.address)
-    return list({entry.address.lower(): entry for entry in reversed(chosen)}.values())[::-1][:MOST]
+            name = entry.address.lower()
+            entry.words += [line for line in answers if name in line.lower()][:3] or answers[:2]
+    return list({entry.address.lower(): entry for entry in reversed(chosen)}.values())[::-1]
 
 
 def _best(entries: list[Entry], receivers: Collection[str]) -> list[Entry]:
@@ -79,23 +84,22 @@ def _best(entries: list[Entry], receivers: Collection[str]) -> list[Entry]:
         return []
     best = max(min(entry.rank for entry in entries), _SURE)
     chosen = [entry for entry in entries if entry.rank <= best]
-    if best > _SURE and len({entry.address.lower() for entry in chosen}) > 1:
+    if best in (3, 6, 7) and len({entry.address.lower() for entry in chosen}) > 1:
         known = [entry for entry in entries if entry.rank >= best and entry.address.lower() in receivers]
-        if known:
-            return known
-        return chosen if best == 3 else chosen[:1] if best < 6 else []
+        return known or (chosen if best == 3 else chosen[:1] if best == 6 else [])
     return chosen
 
 
-def _entries(lines: list[str]) -> Iterator[Entry]:
-    """Yield every address with the rank of its place."""
+def _entries(lines: list[str]) -> list[Entry]:
+    """Return every address with the rank of its place."""
+    found: list[Entry] = []
     listing, indent, since = False, -1, 0
     for number, line in enumerate(lines):
         if "@" not in line:
             folded = fold(line)
-            if listing and OVER.search(folded):
+            if listing and OVER.match(folded):
                 listing = False
-            elif folded and LIST.search(folded):
+            elif folded and begins_list(folded):
                 listing, indent, since = True, -1, number
             continue
         places = list(_places(line))
@@ -106,39 +110,45 @@ def _entries(lines: list[str]) -> Iterator[Entry]:
         width = len(line) - len(line.lstrip())
         same = all(other.lower() == address.lower() for _s, _e, other in places)
         rank = _rank(before, after, alone=same and _is_alone(line, places))
-        if listing and rank in (2, 3, 4) and (indent < 0 or width <= indent) and number - since < 60:
+        if listing and 2 <= rank <= 4 and (indent < 0 or width <= indent) and number - since < 60:
             indent, rank = (width if indent < 0 else indent), 1
         generated = _GENERATED.search(line)
         if generated and (origin := addresses.tidy(generated[1])):
             address, rank = origin, min(rank, 1)
         folded = fold(before)
-        words = [before.strip(), after.strip()] if rank in (0, 5) else [after.strip(" \t<>\"':;,")]
-        yield Entry(address, rank, number, [word for word in words if word])
+        if found and number - found[-1].line <= 2 and _ORIGINAL.search(folded):
+            found[-1].address = address  # what we wrote to, before it was rewritten
+            continue
+        words = [before.strip(), after.strip()] if rank in (0, 6) else [after.strip(" \t<>\"':;,")]
+        found.append(Entry(address, rank, number, [word for word in words if word]))
         for start, _end, other in places[1:]:
-            if rank >= 3 or rank == 1 and "," in line:
-                yield Entry(other, rank if "," in line else max(rank, _rank(line[:start], "", alone=False)), number)
-        if LIST.search(folded):
+            if rank >= 3 or (rank == 1 and "," in line):
+                found.append(
+                    Entry(other, rank if "," in line else max(5, _rank(line[:start], "", alone=False)), number)
+                )
+        if begins_list(folded):
             listing, indent, since = True, -1, number
+    return found
 
 
 def _rank(before: str, after: str, *, alone: bool) -> int:
     """Return how surely an address with this before and after it on its line is meant; 0 is surest."""
     if COMMAND.search(before):
-        return 4
+        return 5
     folded = fold(before)
     if alone:
         return 3
-    if PLAIN.search(folded):
+    if is_label(folded, PLAIN):
         return 0
     if _BEFORE.match(before):
         return 2 if after.startswith((":", ">:", '":', "'>:", ")")) or _is_answer(after) else 4
-    if re.search(r"[45]\d\d[ -]|<<<", before):
-        return 4
-    return 5 if LABELLED.search(folded) else 6
+    if _OF_SERVER.search(before):
+        return 5
+    return 6 if is_label(folded, LABELS) else 7
 
 
 def _is_answer(after: str) -> bool:
-    return after.lstrip('>"\'').startswith(("...", " ...", "  (", " (reason", ">:", " [", ": ")) is True
+    return after.lstrip(">\"'").startswith(("...", " ...", "  (", " (reason", ">:", " [", ": "))
 
 
 def _is_alone(line: str, places: list[tuple[int, int, str]]) -> bool:
@@ -149,7 +159,7 @@ def _is_alone(line: str, places: list[tuple[int, int, str]]) -> bool:
     if _BEFORE.match(before):
         return True
     name = before.rstrip()
-    return name.endswith(("<", "(", "[")) and len(name) < 60 and not re.search(r"[:@=]|\bto\b|\d{3}", name)
+    return name.endswith(("<", "(", "[")) and len(name) < 60 and not _NOT_A_NAME.search(name)
 
 
 def _places(line: str) -> Iterator[tuple[int, int, str]]:
@@ -164,7 +174,7 @@ def _said_below(lines: list[str], entry: Entry, others: set[int]) -> list[str]:
     blank = False
     for number in range(entry.line + 1, min(entry.line + 1 + _FOLLOWING, len(lines))):
         line = lines[number].strip()
-        if number in others or re.match(r"[-=_*]{4,}", line):
+        if number in others or _BAR.match(line):
             break
         if not line:
             if said or blank:
@@ -173,10 +183,3 @@ def _said_below(lines: list[str], entry: Entry, others: set[int]) -> list[str]:
             continue
         said.append(line)
     return said
-
-
-def _said_elsewhere(lines: list[str], address: str) -> list[str]:
-    """Return the answer of a transcript that names an address, else the first answer there is."""
-    answers = [line.strip() for line in lines if ANSWER.search(line.lower())]
-    name = address.lower()
-    return [line for line in answers if name in line.lower()][:3] or answers[:2]

@@ -13,7 +13,8 @@ _IDENTIFIER = re.compile(r"<([^<>\s@]{1,250}@[^<>\s@]{1,250})>")
 _ADDRESSED = ("to", "delivered-to", "x-original-to", "envelope-to", "x-envelope-to", "x-rcpt-to", "apparently-to",
               "x-forwarded-to", "x-delivered-to", "cc", "resent-to", "original-recipient")  # fmt: skip
 _RETURNED = ("return-path", "x-return-path", "errors-to", "x-envelope-from", "x-envelope-sender", "x-original-from",
-             "original-mail-from", "x-mail-from", "sender", "received-spf", "authentication-results", "from")  # fmt: skip
+             "original-mail-from", "x-mail-from", "sender", "received-spf", "authentication-results",
+             "from")  # fmt: skip
 
 
 def return_paths(report: Mapping[str, str], returned: Iterable[Mapping[str, str]]) -> tuple[str, ...]:

@@ -5,12 +5,12 @@ words are read first, by the one table of quarantine.failures.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ..failures import NOT_DEFINED, Failure, Kind, Rule, classify
 from ..models import Reason
-from ..phrases import DELAYED, fold
+from ..phrases import DELAYED, fold, holds
 from .dsn import NOT_FAILED, status_of
 
 DIAGNOSTIC = 500  # characters of a diagnostic that are kept
@@ -31,8 +31,10 @@ class Verdict:
     action: str = ""
 
 
-def judge(action: str, status: str, diagnostic: str, *, around: str = "", rules: Sequence[Rule] = ()) -> Verdict:
-    """Return what follows for one recipient. `around` are the words of the notice, for when the answer says nothing."""
+def judge(
+    action: str, status: str, diagnostic: str, *, around: Callable[[], Failure | None], rules: Sequence[Rule] = ()
+) -> Verdict:
+    """Return what follows for one recipient. `around` tells what the notice says, for when the answer says nothing."""
     diagnostic = tidy(diagnostic)
     told = status_of(diagnostic)
     if told and (not status or (status.endswith(".0.0") and told[0] == status[0])):
@@ -41,27 +43,29 @@ def judge(action: str, status: str, diagnostic: str, *, around: str = "", rules:
     if action in NOT_FAILED or (not action and status.startswith("2")):
         return Verdict(None, status or None, diagnostic)
     failure = _of_answer(status, diagnostic, rules)
-    if around and failure == NOT_DEFINED:
-        failure = _of_lines(around, rules) or failure
+    if failure == NOT_DEFINED:
+        failure = around() or failure
     if action == "delayed":  # RFC 3464 section 2.3.3: it is still on its way
         failure = replace(failure, kind=Kind.IGNORED)
     return Verdict(failure, status or None, diagnostic)
 
 
-def judge_notice(said: str, notice: str, *, subject: str = "", rules: Sequence[Rule] = ()) -> Verdict:
+def judge_notice(
+    said: str, *, is_delayed: bool, around: Callable[[], Failure | None], rules: Sequence[Rule] = ()
+) -> Verdict:
     """Return what follows for an address of a notice, from what is said beside it, else from all of it."""
     said = tidy(said)
     status = status_of(said)
     failure = _of_answer(status, said, rules)
     if failure == NOT_DEFINED:
-        failure = _of_lines(notice, rules) or failure
-    action = "delayed" if _is_delayed(subject, notice) else "failed"
-    if action == "delayed":
+        failure = around() or failure
+    action = "delayed" if is_delayed else "failed"
+    if is_delayed:
         failure = replace(failure, kind=Kind.IGNORED)
     return Verdict(failure, status or _class_of(said) or None, said, action)
 
 
-def _of_lines(notice: str, rules: Sequence[Rule]) -> Failure | None:
+def of_lines(notice: str, rules: Sequence[Rule]) -> Failure | None:
     """Return what the plainest line of a notice says: of the mailbox first, then of anything."""
     found = [_of_answer(status_of(line), line, rules) for line in map(tidy, _sentences(notice)[:_LINES]) if line]
     told = [failure for failure in found if failure != NOT_DEFINED]
@@ -74,9 +78,9 @@ def _sentences(notice: str) -> list[str]:
     return [" ".join(block.split()) for block in re.split(r"\n[ \t]*\n", notice[:_NOTICE])]
 
 
-def _is_delayed(subject: str, notice: str) -> bool:
+def is_delayed(subject: str, notice: str) -> bool:
     beginning = fold(notice[:_BEGINNING])
-    return any(phrase in beginning for phrase in DELAYED) or (
+    return holds(beginning, DELAYED) or (
         re.search(r"\bdelay|warning: (could not send|message)|verzogert|retarde|retraso|ritardo", subject) is not None
         and not re.search(r"\bfail", subject)
     )

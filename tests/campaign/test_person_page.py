@@ -65,7 +65,7 @@ def lived_through(client: Client, times: int = 1) -> Profile:
         consent.opt_in([profile.pk], channel=Channel.SMS, evidence=REASON, at=at)
         bounce(profile, at)
         escalation.quarantine([target(profile)], cause=Cause.OPERATOR, evidence=OPERATOR, at=at)
-        escalation.release(QuarantinedAddress.objects.all(), evidence=OPERATOR, at=at)
+        escalation.release(QuarantinedAddress.objects.all(), evidence=REASON, at=at)
         change = reverse("admin:profiles_profile_change", args=[profile.pk])
         form = client.get(change).context["adminform"].form
         data = {name: "" if (value := form[name].value()) is None else value for name in form.fields}

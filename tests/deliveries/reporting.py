@@ -40,9 +40,13 @@ def proof_of(row: DeliveryLog, *, path: bool = True, identifier: bool = True) ->
 
 
 def dsn(
-    *addresses: str, proof: Proof = NOTHING, says: tuple[str, str] = UNKNOWN, action: str = "failed", way: str = "mx1"
-) -> bytes:
-    """Return a report by RFC 3464 about these addresses. `way` changes only the headers that systems add."""
+    *addresses: str, proof: Proof = NOTHING, says: tuple[str, str] = UNKNOWN, action: str = "failed", way: str = "mx1",
+    body: str = "",
+) -> bytes:  # fmt: skip
+    """Return a report by RFC 3464 about these addresses, with the headers of the message, or all of it.
+
+    `way` changes only the headers that systems add.
+    """
     status, text = says
     blocks = "".join(
         f"Final-Recipient: rfc822; {address}\r\nAction: {action}\r\nStatus: {status}\r\n"
@@ -56,7 +60,8 @@ def dsn(
         "Content-Type: multipart/report; report-type=delivery-status; boundary=\"b1\"\r\n\r\n"
         "--b1\r\nContent-Type: text/plain\r\n\r\nYour message could not be delivered.\r\n\r\n"
         f"--b1\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.example.net\r\n\r\n{blocks}"
-        f"--b1\r\nContent-Type: text/rfc822-headers\r\n\r\n{_returned(addresses, proof)}\r\n--b1--\r\n"
+        f"--b1\r\nContent-Type: {'message/rfc822' if body else 'text/rfc822-headers'}\r\n\r\n"
+        f"{_returned(addresses, proof)}\r\n{body}\r\n--b1--\r\n"
     ).encode()  # fmt: skip
 
 

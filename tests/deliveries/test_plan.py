@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from deliveries import analysis, plan, sending, typologies
+from deliveries import analysis, plan, reports, sending, typologies
 from deliveries.criteria import CriteriaRefused
 from deliveries.errors import NotReady
 from deliveries.models import Audience, Delivery, DeliveryLog, LogStatus, Reason, State, Target, Typology, TypologyRule
@@ -14,7 +14,7 @@ from deliveries.plan import Plan
 from profiles.models import CustomField, Service
 from quarantine.models import BlockedDomain
 from tests.deliveries.test_two_workers import Collector
-from tests.factories import DeliveryFactory, ProfileFactory, ServiceFactory
+from tests.factories import DeliveryFactory, ProfileFactory, QuarantinedAddressFactory, ServiceFactory
 
 pytestmark = pytest.mark.django_db
 FRENCH = {"field": "country", "op": "in", "value": ["FR"]}
@@ -140,6 +140,25 @@ def test_a_domain_blocked_after_the_analysis_stops_its_messages_at_the_hand_off(
     assert transport.sent == ["zoe@example.org"]
     stopped = DeliveryLog.objects.get(status=LogStatus.SUPPRESSED)
     assert (stopped.address, stopped.reason) == ("zoe@mail.example.net", Reason.BLOCKED_DOMAIN)
+
+
+def test_a_blocked_domain_has_its_own_line_with_or_without_the_domains_below_it() -> None:
+    service = ServiceFactory.create()
+    addresses = ["a@exact.example", "b@mail.exact.example", "c@wide.example", "d@deep.mail.wide.example",
+                 "e@notwide.example", "f@wide.example.org"]  # fmt: skip
+    for address in addresses:
+        ProfileFactory.create(services=[service], email=address)
+    QuarantinedAddressFactory.create(value="c@wide.example")  # both forbid it: the quarantine comes first
+    BlockedDomain.objects.create(domain="exact.example")
+    BlockedDomain.objects.create(domain="wide.example", subdomains=True)
+    run = analysed(service=service).current_run
+    assert run is not None
+    found = reports.waterfall(run)
+    lines = {line.reason: (line.first, line.in_all) for line in found.lines if line.in_all}
+    assert lines == {Reason.QUARANTINED_BOUNCE: (1, 1), Reason.BLOCKED_DOMAIN: (2, 3)}
+    assert found.to_send == 3
+    left_out = DeliveryLog.objects.filter(run=run, reason=Reason.BLOCKED_DOMAIN).values_list("address", flat=True)
+    assert set(left_out) == {"a@exact.example", "d@deep.mail.wide.example"}
 
 
 def test_the_default_rules_come_with_the_system_and_stay_as_people_made_them() -> None:

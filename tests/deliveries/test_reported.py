@@ -10,8 +10,11 @@ from django.core import mail
 from django.utils import timezone
 
 from deliveries import reported
-from deliveries.models import AnalysisRun, DeliveryLog, LogStatus, Reported
+from deliveries.matching import digest_of
+from deliveries.messages import Envelope
+from deliveries.models import AnalysisRun, DeliveryLog, Lease, LogStatus, Reported
 from deliveries.reported import Incoming, Outcome
+from deliveries.transports import Outcome as Outcome_
 from profiles.consent import Evidence
 from profiles.models import Act, ConsentEvent, OutboxMessage, Source
 from profiles.tokens import Purpose, seal, seal_return_path
@@ -32,7 +35,7 @@ from quarantine.models import (
 from tests.factories import DeliveryFactory, ProfileFactory, QuarantinedAddressFactory, ServiceFactory
 
 from .reporting import FORMATS, FULL, NOTHING, SPAM, Proof, arf, away, come, dsn, proof_of, text
-from .working import sent
+from .working import Slow, ok, sent
 
 pytestmark = pytest.mark.django_db
 A, B, C = "a@example.org", "b@example.org", "c@example.org"
@@ -41,12 +44,40 @@ BY = Evidence(source=Source.OPERATOR, actor_name="emilie", reason="I called them
 
 @pytest.fixture
 def rows() -> dict[str, DeliveryLog]:
-    """Return the log rows of a delivery that was sent to three people, by address."""
-    service = ServiceFactory.create()
-    for address in (A, B, C):
-        ProfileFactory.create(email=address, services=[service])
-    delivery = sent(DeliveryFactory.create(service=service, label="Spring"))
+    """Return the log rows of a delivery that was sent to three people, by address: written, and not really sent."""
+    delivery = DeliveryFactory.create(label="Spring", contents=False)
+    run = AnalysisRun.objects.create(delivery=delivery, number=1, state="done", delivery_version=1, at=timezone.now())
+    Lease.objects.create(run=run, after_profile=0, upto_profile=3, size=3, sent=3)
+    type(delivery).objects.update(current_run=run)
+    for number, address in enumerate((A, B, C), 1):
+        DeliveryLog.objects.create(
+            run=run, delivery=delivery, profile_id=number, status=LogStatus.SENT, address=address,
+            digest=digest_of(address),
+        )  # fmt: skip
     return {row.address: row for row in DeliveryLog.objects.filter(delivery=delivery)}
+
+
+def test_what_was_really_sent_comes_back_to_where_it_was_sent_from(settings: Any) -> None:
+    """From the worker to the report: the tokens are those on the wire."""
+    settings.BOUNCE_DOMAIN = "bounces.jardins.example"
+    service = ServiceFactory.create()
+    for address in (A, B):
+        ProfileFactory.create(email=address, services=[service])
+    wire: list[Envelope] = []
+
+    def take(envelope: Envelope) -> Outcome_:
+        wire.append(envelope)
+        return ok(envelope.recipient)
+
+    transport = Slow(ok)
+    transport.send = take  # type: ignore[method-assign]
+    sent(DeliveryFactory.create(service=service), transport)
+    envelope = next(one for one in wire if one.recipient == A)
+    identifier = envelope.body.partition(b"Message-ID: ")[2].split(b"\r\n")[0].decode()
+    (result,) = come(dsn(A, proof=Proof(envelope.sender.partition("@")[0])))
+    assert result.outcome == Outcome.APPLIED
+    assert come(dsn(A, proof=Proof(identifier=identifier)))[0].outcome == Outcome.REPEATED
+    assert left_out() == {A: Cause.BOUNCE}
 
 
 def left_out() -> dict[str, int]:

@@ -18,6 +18,7 @@ from profiles.models import (
     Source,
     Subscription,
 )
+from quarantine.models import Cause
 from tests.factories import ProfileFactory, QuarantinedAddressFactory, ServiceFactory, UserFactory, add_address
 from tests.profiles.importing import NOW, PERSON, State, emails, erased, import_, notes, only, receive
 
@@ -303,11 +304,20 @@ def test_a_person_who_left_a_service_before_being_erased_is_not_subscribed_to_it
     assert list(Subscription.objects.values_list("profile__addresses__value", flat=True)) == ["b@example.org"]
 
 
-def test_a_quarantined_address_is_imported_and_told_to_be_left_out():
+def test_a_quarantined_address_is_imported_and_told_to_be_left_out_and_why():
     QuarantinedAddressFactory(value="a@example.org")
     QuarantinedAddressFactory(value="b@example.org", release_at=NOW - timedelta(days=1))
     job = import_("email\nA@example.org\nb@example.org\n")
-    assert (job.created, notes(job)) == (2, [(2, "left_out", "email")])
+    assert (job.created, notes(job)) == (2, [(2, "left_out_bounce", "email")])
+
+
+@pytest.mark.parametrize("cause", list(Cause))
+def test_there_are_words_for_every_cause_of_being_left_out(cause):
+    QuarantinedAddressFactory(value="a@example.org", cause=cause)
+    [note] = import_("email\na@example.org\n").notes.all()
+    told = imports.note_words(note.code)
+    assert "This address is left out" not in str(told.message)
+    assert ("release it" in str(told.remedy)) == (cause in (Cause.BOUNCE, Cause.OPERATOR, Cause.IMPORT))
 
 
 def test_without_provenance_or_basis_nothing_is_received():

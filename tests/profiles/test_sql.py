@@ -9,6 +9,8 @@ from profiles import sql
 from profiles.channels import Channel
 from profiles.consent import Evidence
 from profiles.models import Act, ConsentEvent, Source, UnsealedEvent
+from quarantine.models import QuarantinedAddress, Status
+from tests.factories import QuarantinedAddressFactory
 
 pytestmark = pytest.mark.django_db
 ODD = ["", "\\N", "a\tb\nc\rd", "\\.", '"quoted"', "héhé 😀", "NULL", "x" * 9_000]
@@ -43,3 +45,21 @@ def test_rows_added_by_the_fast_way_are_those_of_the_portable_one_in_the_same_or
 def test_adding_no_rows_adds_none() -> None:
     sql.bulk_create([])
     assert not ConsentEvent.objects.exists()
+
+
+def test_rows_changed_by_the_fast_way_are_those_of_the_portable_one() -> None:
+    at, names = timezone.now(), ("value", "cause", "errors", "last_error_at", "text", "status")
+    written = [
+        QuarantinedAddressFactory.create(text="before", digest=bytes(range(n, n + 16))) for n in range(len(ODD) + 2)
+    ]
+    for row, text in zip(written, ODD, strict=False):
+        row.text, row.value, row.errors, row.last_error_at = text[:500], text[:500] or None, 3, at
+    odd = written[len(ODD)]
+    odd.status, odd.cause, odd.delivery_name = Status.VALID, None, "not among the names"
+    sql.bulk_update(written[:-1], names)
+    found = list(QuarantinedAddress.objects.order_by("pk"))
+    wanted = [[getattr(row, name) for name in names] for row in written]
+    assert [[getattr(row, name) for name in names] for row in found] == wanted
+    assert [bytes(row.digest) for row in found] == [bytes(row.digest) for row in written]
+    assert not found[len(ODD)].delivery_name
+    sql.bulk_update([], names)

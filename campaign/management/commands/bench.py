@@ -1,6 +1,6 @@
 """Measure, on servers of its own.
 
-    manage.py bench analysis|import|leaving|optout|pages|sending [--scale N] [--repeat R] [--json]
+    manage.py bench analysis|import|inbound|leaving|optout|pages|sending [--scale N] [--repeat R] [--json]
 
 Each benchmark makes its data, checks that the results are right before it prints a time, runs its baseline in turn
 with the thing itself, and prints medians, ratios and (with --json) one JSON object. PostgreSQL and Valkey come from
@@ -17,6 +17,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 BENCHMARKS = {
     "analysis": "tests.benchmarks.analysis",
     "import": "tests.benchmarks.imports",
+    "inbound": "tests.benchmarks.inbound",
     "leaving": "tests.benchmarks.leaving",
     "optout": "tests.benchmarks.optout",
     "pages": "tests.benchmarks.pages",
