@@ -5,7 +5,7 @@ PYTHON ?= python3
 CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 DEV := .venv-dev/bin
 
-.PHONY: help demo test lint types messages lock bench race faults machine
+.PHONY: help demo test lint types messages lock bench race faults machine fuzz
 .DEFAULT_GOAL := help
 
 help:  ## list these commands
@@ -37,6 +37,9 @@ faults: .venv-dev/stamp  ## break everything on purpose while messages leave: is
 
 machine: .venv-dev/stamp  ## drive sending by drawn acts in the background; ARGS="--steps 1000000" says how long
 	@$(DEV)/python -m tests.machine $(ARGS)
+
+fuzz: .venv-dev/stamp  ## spoil messages that come back, and see that each is read; ARGS="--number 1000000" says how many
+	@$(DEV)/python -m tests.fuzz $(ARGS)
 
 messages: .venv-dev/stamp  ## gather the texts to translate into locale/ and compile them
 	@$(DEV)/python manage.py messages

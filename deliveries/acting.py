@@ -20,7 +20,6 @@ from profiles.sql import lock_digests
 from quarantine import escalation
 from quarantine.escalation import Target
 from quarantine.failures import Failure, Kind
-from quarantine.inbound.reports import Recipient
 from quarantine.models import Cause, Report, ReportKind, ReportState
 
 from . import watch
@@ -100,13 +99,13 @@ def _move(acts: Sequence[Act], *, at: datetime) -> None:
     complaints: dict[int | None, list[Target]] = defaultdict(list)
     for one in acts:
         if one.failure is None:
-            complaints[one.who.delivery].append(target_of(one.who.recipient, one.who.digest))
+            complaints[one.who.delivery].append(target_of(one.who.address, one.who.digest))
     for delivery, targets in sorted(complaints.items(), key=lambda item: item[0] or 0):
         evidence = _evidence(Source.COMPLAINT, delivery, labels)
         escalation.quarantine(targets, cause=Cause.COMPLAINT, evidence=evidence, at=at)
     noted = [
         (
-            target_of(one.who.recipient, one.who.digest), one.failure,
+            target_of(one.who.address, one.who.digest), one.failure,
             _evidence(Source.BOUNCE, one.who.delivery, labels), one.who.recipient.diagnostic,
         )
         for one in acts
@@ -116,10 +115,10 @@ def _move(acts: Sequence[Act], *, at: datetime) -> None:
         escalation.note_failures(noted[start : start + escalation.BATCH], at=at)
 
 
-def target_of(who: Recipient, digest: bytes) -> Target:
+def target_of(address: str, digest: bytes) -> Target:
     """Return an address as the quarantine knows it. Reading one is slow, and those in ASCII need not be read."""
-    key = who.address.lower() if who.address.isascii() else read(Channel.EMAIL, who.address).key
-    return Target(Channel.EMAIL, digest, who.address, key)
+    key = address.lower() if address.isascii() else read(Channel.EMAIL, address).key
+    return Target(Channel.EMAIL, digest, address, key)
 
 
 def _evidence(source: Source, delivery: int | None, labels: Mapping[int, str]) -> Evidence:

@@ -60,6 +60,11 @@ class Proven:
     row: Row | None
 
     @property
+    def address(self) -> str:
+        """Return the address as the message was sent to it, else as the report has it."""
+        return self.row.address if self.row else self.recipient.address
+
+    @property
     def delivery(self) -> int | None:
         return self.row.delivery if self.row else None
 

@@ -22,7 +22,7 @@ from profiles.addresses import read
 from profiles.channels import Channel
 from profiles.consent import Evidence
 from quarantine import escalation
-from quarantine.failures import Failure, Kind, classify
+from quarantine.failures import Failure, Kind, classify, own_rules
 from quarantine.inbound import mail, parts
 from quarantine.inbound.opt_outs import Token
 from quarantine.inbound.reports import Finding, Recipient
@@ -109,7 +109,7 @@ def accept(report: Report, *, evidence: Evidence, at: datetime) -> bool:
         for who in map(recipient_of, held.recipients):
             if read(Channel.EMAIL, who.address).flaw:
                 continue  # nobody can be written to there
-            target = acting.target_of(who, matching.digest_of(who.address))
+            target = acting.target_of(who.address, matching.digest_of(who.address))
             if held.kind == ReportKind.COMPLAINT:
                 escalation.quarantine([target], cause=Cause.COMPLAINT, evidence=evidence, at=at, text=who.diagnostic)
             elif held.kind == ReportKind.BOUNCE and who.failure is not None:
@@ -181,7 +181,7 @@ def _completed(report: Incoming, match: Match) -> Match:
     if report.finding.kind != ReportKind.BOUNCE or report.finding.recipients or not match.proven:
         return match
     text = " ".join(mail.first_text(parts.read(report.raw))[:_TEXT].split())
-    failure = classify(0, text)
+    failure = classify(0, text, own_rules())
     proven = [
         replace(one, recipient=replace(one.recipient, failure=failure, diagnostic=text[:500])) for one in match.proven
     ]

@@ -82,6 +82,8 @@ TABLE: tuple[Row, ...] = (
          pattern=r"^5(23|25|3[0-58])\b|authentication (is )?(required|failed|unsuccessful)|not (been )?authenticated"
          r"|unauthenticated|starttls"),
     _row(_OURS, pattern=r"\b(dmarc|spf|dkim|domainkeys|ptr)\b|reverse dns|rdns|message-id|reverse lookup"),
+    # Exim asks the other server about both sides, and tells of both alike but for this.
+    _row(_NO_USER, phrases=("recipient verify failed",)),
     _row(_OURS, codes=r"5\.1\.[78]",
          pattern=r"sender('s)? ?(e-?mail )?(address )?:?(is )?(not )?(rejected|denied|invalid|unknown|verif|domain"
          r"|blocked|refused|exist|accepted|found)"
@@ -134,9 +136,13 @@ TABLE: tuple[Row, ...] = (
     _row(_NO_DOMAIN, codes=r"5\.1\.(2|10)", phrases=phrases.NO_DOMAIN,
          pattern=r"^5[25][16] .*(not accept|no mail|takes no)|^556\b|(host|domain)( \S+){1,2} (not found|unknown"
          r"|does not exist|doesn't exist|isn't valid|not exist|couldn't be found|could not be found)"),
+    _row(_NO_USER, phrases=phrases.UNKNOWN),
+    # Postfix begins all refusals of recipients alike, also those that a policy made.
+    _row(_OURS, codes=r"5\.7\.\d+", also=("address rejected", "access denied", "recipient rejected")),
     _row(_NO_USER, phrases=phrases.NO_USER,
          pattern=r"(user|mailbox|recipient|address|account)( \S+)?:? (is )?(unknown|not found|does not exist"
-         r"|doesn't exist|invalid|rejected)|(unknown|invalid|illegal|no such) (\S+ )?(user|mailbox|recipient|address|account|alias)"
+         r"|doesn't exist|invalid|rejected)"
+         r"|(unknown|invalid|illegal|no such) (\S+ )?(user|mailbox|recipient|address|account|alias)"
          r"|this user doesn't have|(account|address|user|mailbox)[^.]{0,40} (does not|doesn't) exist"
          r"|not (a )?known (\w+ )?(user|recipient|address)"),
 

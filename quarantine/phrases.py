@@ -43,6 +43,7 @@ def folded(text: str) -> tuple[str, ...]:
 
 # -- the mailbox is full ---------------------------------------------------------------------------------------------
 FULL = folded("""
+    exceeding their | used up | too many messages on | has too many messages
     exceeded the space | space allocated | quota reached | reached quota | quota has been reached | is at capacity
     mailbox full | mailbox is full | inbox full | inbox is full | box is full | box full | mail box full
     mbox is full
@@ -116,6 +117,8 @@ UNKNOWN = folded("""
     ユーザは存在しません
 """)
 NO_USER = UNKNOWN + folded("""
+    not present | can't accept user | cannot accept user | no mail box available | no mailbox available
+    not a local address | badrcptto | validrcptto | name is not found | missing home directory | are unknown
     is not known | unknown local-part | account unavailable | user unavailable | recipient unavailable
     address unavailable
     destinataire invalide | invalid recipient | recipient invalid | recipient is invalid | invalid mailbox
@@ -169,6 +172,7 @@ NO_USER = UNKNOWN + folded("""
 
 # -- no such domain, or one that takes no mail -----------------------------------------------------------------------
 NO_DOMAIN = folded("""
+    domain must exist
     host unknown | unknown host | host not found | host name not found | hostname not found | hostunknown
     domain not found | domain name not found | unknown domain | domain unknown | domain is unknown | no such domain
     domain does not exist | domain doesn't exist | domain name does not exist | dns domain does not exist
@@ -210,6 +214,7 @@ NO_ANSWER_OF_DNS = folded("""
 
 # -- the mailbox was closed ------------------------------------------------------------------------------------------
 CLOSED = folded("""
+    is terminated | suspend the service | domain is disabled | ete supprime | ete fermee | ete ferme
     has cancelled | est desactive | geschlossen | gekundigt | account is currently suspended | has been shut down
     account disabled | account is disabled | account has been disabled | mailbox disabled | mailbox is disabled
     mailbox has been disabled | user disabled | user is disabled | recipient disabled | recipient is disabled
@@ -244,7 +249,8 @@ CLOSED = folded("""
 
 # -- the way there, for now ------------------------------------------------------------------------------------------
 AWAY = folded("""
-    timed out | timeout | time-out | time out | connection refused | connection reset | connection dropped
+    timed out | timeout | could not be delivered for | days, giving up | time-out | time out | connection refused
+    connection reset | connection dropped
     lost connection
     connection closed | connection failed | connection error | no route to host | network is unreachable
     network unreachable | host unreachable | unreachable host | host is down | retry time | retry timeout | too long
@@ -292,6 +298,8 @@ CONTENT = folded("""
     内容被拒 | 邮件内容 | 病毒 | вирус | ウイルス
 """)
 SPAM = folded("""
+    only accepting mail from | improper use of | bayesian | filtered | will not accept delivery of this | (hvu:
+    (dny: | (rly: | (rtr: | for sender address
     message refused | denied [ | helo | mail from prohibited | rejected by this user | boxtrapper | ehlo
     sender has no | rejected this message | refused by policy | mail refused | message denied | not welcome
     rejected for spam | challenge
@@ -311,6 +319,7 @@ SPAM = folded("""
     수신 거부 | 수신거부 | 차단
 """)
 BLOCKS = folded("""
+    weren't sent | we have limits
     blocked | bloque | blacklist | black list | black-list | blocklist | block list | block-list | blocking list
     denylist | deny list | spamhaus | spamcop | barracuda | sorbs | reputation | banned | rate limit | rate-limit
     ratelimit | frequency limit | too many | too much mail | too fast | too quickly | trop de | slow down | throttl

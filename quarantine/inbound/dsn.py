@@ -19,6 +19,7 @@ ACTIONS = ("failed", "delayed", "delivered", "relayed", "expanded")  # RFC 3464 
 NOT_FAILED = ("delivered", "relayed", "expanded")
 
 _STARTS = re.compile(rb"(?im)^(?:Final|Original)-Recipient[ \t]*:")
+_ORIGINAL_ID = re.compile(rb"(?im)^X-Original-Message-ID[ \t]*:[ \t]*([^\s]{1,500})")
 _STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.]*\d)")
 _OF_RECIPIENT = {"final-recipient", "original-recipient", "x-actual-recipient", "action", "status", "diagnostic-code",
                  "remote-mta", "last-attempt-date", "will-retry-until", "final-log-id", "x-supplementary-info",
@@ -45,6 +46,14 @@ def find(root: Part) -> list[Status] | None:
     """
     found = [part for part in root.walk(into_messages=False) if _is_status(part)]
     return [status for part in found for status in read(part.octets()[:_SIZE])][:MOST] if found else None
+
+
+def message_id(root: Part) -> str:
+    """Return the identifier of the message that is reported on, as Gmail gives it; empty if it is not given."""
+    for part in root.walk(into_messages=False):
+        if part.kind.endswith("delivery-status") and (found := _ORIGINAL_ID.search(part.octets()[:_SIZE])):
+            return found[1].decode("utf-8", "replace")
+    return ""
 
 
 def read(body: bytes) -> Iterator[Status]:

@@ -54,6 +54,7 @@ class Envelope:
     is_called_daemon: bool  # by its name, which anybody can choose
     is_null: bool  # with the empty return path of RFC 5321 section 4.5.5
     is_program: bool  # no person by its address
+    is_reply: bool  # by its subject
     is_letter: bool  # answers or passes on, or was written with a program of people
     is_about_failure: bool  # by its subject
 
@@ -79,6 +80,7 @@ def read(headers: Mapping[str, str]) -> Envelope:
         is_called_daemon,
         path in ("<>", "", "< >", "<<>>") or path.upper().startswith("<MAILER-DAEMON"),
         not local or _AUTOMATIC.fullmatch(local) is not None or headers.get("auto-submitted", "").startswith("auto"),
+        is_reply,
         is_letter,
         not is_reply and subjects.says(subject, subjects.FAILURE),
     )

@@ -31,10 +31,10 @@ def read(raw: bytes) -> Mail:
     return of(parts.read(raw))
 
 
-def of(root: Part) -> Mail:
-    """Return what a person wrote in a message that has been read."""
+def of(root: Part, *, with_text: bool = True) -> Mail:
+    """Return what a person wrote in a message that has been read; `with_text` says whether the text is looked for."""
     is_report = root.kind == "multipart/report"
-    text = "" if is_report else first_text(root)
+    text = first_text(root) if with_text and not is_report else ""
     return Mail(root.headers, decode_words(root.headers.get("subject", "")), text, is_report)
 
 

@@ -42,6 +42,9 @@ class Found:
     link: OptOutLink | None = None
 
 
+NOTHING = Found(Token.ABSENT)
+
+
 def find(mail: Mail) -> Found:
     """Look for a token in the subject, then in the first lines of the text."""
     subject, text = mail.subject[:SUBJECT], "" if mail.is_report else _first_lines(mail.text)

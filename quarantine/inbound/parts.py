@@ -94,9 +94,14 @@ def split(data: bytes) -> tuple[dict[str, str], bytes]:
 def fields(head: bytes) -> list[tuple[str, str]]:
     """Return the fields of a block of headers in their order: lower-case name, unfolded value."""
     return [
-        (name.lower(), value.replace("\n", "")[:_HEADER].strip())
+        (name.lower(), _unfolded(value)[:_HEADER].strip())
         for name, value in _FIELD.findall(head.decode("utf-8", "replace"))
     ]
+
+
+def _unfolded(value: str) -> str:
+    """Return a value on one line; what stood on different lines stays apart."""
+    return value.replace("\n ", " ").replace("\n\t", " ").replace("\n", " ") if "\n" in value else value
 
 
 def kind_of(headers: Mapping[str, str]) -> str:

@@ -67,16 +67,21 @@ class Finding:
 def understand(raw: bytes, rules: Sequence[Rule] = ()) -> Finding:
     """Read a message, as far as it can be. `rules` are own rules for answers, tried before the built-in ones."""
     root = parts.read(raw)
-    opt_out = opt_outs.find(mail.of(root))
     complaint = arf.find(root)
     if complaint:
         recipients = [Recipient(address, None, None, "", "") for address in complaint.recipients]
         kind = ReportKind.COMPLAINT if complaint.counts else ReportKind.OTHER
-        return _finding(kind, recipients, root, complaint.copies, opt_out)
+        return _finding(kind, recipients, root, complaint.copies, opt_outs.NOTHING)
+    opt_out = opt_outs.find(mail.of(root, with_text=False))
     if opt_out.token == opt_outs.Token.VALID:
         return _finding(ReportKind.UNSUBSCRIBE, (), root, (), opt_out)
     kind, recipients, copy = _Reading(root, rules).understand()
-    if kind == ReportKind.OTHER and opt_out.token == opt_outs.Token.INVALID:
+    if kind == ReportKind.BOUNCE:
+        return _finding(kind, recipients, root, [copy], opt_outs.NOTHING)
+    opt_out = opt_outs.find(mail.of(root))
+    if opt_out.token == opt_outs.Token.VALID or (
+        kind == ReportKind.OTHER and opt_out.token == opt_outs.Token.INVALID
+    ):
         kind = ReportKind.UNSUBSCRIBE
     return _finding(kind, recipients, root, [copy], opt_out)
 
@@ -88,9 +93,14 @@ def _finding(
     copies: Sequence[Mapping[str, str]],
     opt_out: opt_outs.Found,
 ) -> Finding:
+    once: dict[str, Recipient] = {}
+    for one in recipients:
+        key = one.address.lower()
+        if key not in once or (once[key].failure is None and one.failure):
+            once[key] = one
     return Finding(
         kind,
-        tuple({one.address.lower(): one for one in reversed(tuple(recipients))}.values())[::-1],
+        tuple(once.values()),
         tokens.return_paths(root.headers, copies),
         tokens.message_ids(root.headers, copies),
         opt_out,
@@ -146,6 +156,10 @@ class _Reading:
                 nameless.append(one)
         if not found:
             found = self._named_by_text(nameless[0] if nameless else None)
+        if not self.copy:
+            self.notice  # noqa: B018 (the message may stand below it)
+        if "message-id" not in self.copy:
+            self.copy = {**self.copy, "x-original-message-id": dsn.message_id(self.root)}
         if found and all(one.action in dsn.NOT_FAILED for one in found):
             return ReportKind.OTHER, found, self.copy
         return ReportKind.BOUNCE, found, self.copy
@@ -196,11 +210,14 @@ class _Reading:
         certain = bool(failed) and not envelope.is_letter
         if not certain and automatic.is_list_notice(headers, envelope):
             return ReportKind.OTHER, [], {}
-        if not certain and not envelope.is_about_failure:
-            if automatic.is_answer(headers, envelope):
-                return ReportKind.AUTO_REPLY, [], self.copy
-        if not certain and not self._is_report():
+        is_report = certain or self._is_report()
+        is_answer = not certain and automatic.is_answer(headers, envelope)
+        if is_answer and not (is_report and (envelope.is_about_failure or envelope.is_daemon)):
+            return ReportKind.AUTO_REPLY, [], self.copy
+        if not is_report:
             return self._wrapped() or (ReportKind.OTHER, [], {})
+        if not self._entries() and (wrapped := self._wrapped()):
+            return wrapped
         entries = self._entries() or [texts.Entry(one, 0, 0) for one in failed] or self._last_resort()
         return ReportKind.BOUNCE, self._of_entries(entries), self.copy
 
@@ -217,7 +234,7 @@ class _Reading:
         if envelope.is_called_daemon or (envelope.is_null and is_about_failure):
             if is_about_failure and opens and envelope.is_null:
                 return True
-            return (is_about_failure or opens) and bool(self.copy or self._entries())
+            return (is_about_failure or opens) and (bool(self.copy) or self._names_somebody())
         return self._is_report_of_stranger()
 
     def _is_report_of_stranger(self) -> bool:
@@ -232,7 +249,7 @@ class _Reading:
         is_about_failure = self.envelope.is_about_failure
         if self.envelope.is_program or self.envelope.is_null:
             return (is_about_failure and (names or bool(self.copy))) or (names and bool(self.copy))
-        return is_about_failure and names
+        return is_about_failure and names and texts.complains(self.notice)
 
     def _complains(self) -> bool:
         """Say whether somebody is named with what is wrong, or by a format that names nobody else."""

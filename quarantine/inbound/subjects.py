@@ -44,7 +44,8 @@ FAILURE = folded("""
     address rejected | recipient rejected | your message was not | your message could | not sent
     notification (failure)
     notification (delay) | automatically rejected | system error | deferred | still being retried | ^rejected:
-    not accepted | undeliv | mail-delivery | mail daemon | gateway error | message lost
+    not accepted | undeliv | delayed | delay: | verzogert | retardee | retrasado | in ritardo | atrasada
+    mail-delivery | mail daemon | gateway error | message lost
     non remis | echec de | echec d' | echec du | non distribu | non delivr | retour de courrier | retour de mail
     remise
     avis de non | retourne | non envoye | courrier non | distribution du | message non | erreur de | erreur d'envoi
@@ -70,7 +71,8 @@ FAILURE = folded("""
 """)
 
 AWAY = folded("""
-    out of office | out of the office | out-of-office | ^ooo | auto response | auto-response | auto reply | auto-reply
+    out of office | out of the office | out-of-office | ^ooo | [ooo | auto response | auto-response | auto reply
+    auto-reply
     autoreply | autorepl | autoresp | auto-answer | auto answer | auto-acknowledg | automatic reply
     automatic response
     automatic answer | automatic acknowledg | automated reply | automated response | automated answer

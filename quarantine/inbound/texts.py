@@ -121,14 +121,19 @@ def _entries(lines: list[str]) -> list[Entry]:
             continue
         words = [before.strip(), after.strip()] if rank in (0, 6) else [after.strip(" \t<>\"':;,")]
         found.append(Entry(address, rank, number, [word for word in words if word]))
-        for start, _end, other in places[1:]:
-            if rank >= 3 or (rank == 1 and "," in line):
-                found.append(
-                    Entry(other, rank if "," in line else max(5, _rank(line[:start], "", alone=False)), number)
-                )
+        found += _others(line, places, rank, number)
         if begins_list(folded):
             listing, indent, since = True, -1, number
     return found
+
+
+def _others(line: str, places: list[tuple[int, int, str]], rank: int, number: int) -> Iterator[Entry]:
+    """Yield the other addresses of a line: as sure as the first where they stand in a row, else never sure."""
+    if "," in line and rank in (1, 3):
+        yield from (Entry(other, rank, number) for _start, _end, other in places[1:])
+    elif rank >= 3:
+        for start, _end, other in places[1:]:
+            yield Entry(other, max(5, _rank(line[:start], "", alone=False)), number)
 
 
 def _rank(before: str, after: str, *, alone: bool) -> int:

@@ -20,6 +20,8 @@ _CODE = re.compile(
     r"(?<![\w.:/+=@%-])(?<!port )#?([45][0-5]\d)(?=[ -]|:? ?#?[45]\.\d+\.\d+|[:;]? |$)(?![ ]?(?:bytes|KB|MB|more))"
 )
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_FOR_GOOD = ("given up", "permanent error", "permanent fatal", "failed permanently", "will not be retried",
+             "no further")  # fmt: skip
 _NOTICE, _LINES, _BEGINNING = 6_000, 25, 2_000  # characters of a notice, its paragraphs, and its beginning
 
 
@@ -79,7 +81,10 @@ def _sentences(notice: str) -> list[str]:
 
 
 def is_delayed(subject: str, notice: str) -> bool:
+    """Say whether a notice tells that a message is still on its way. The subject is folded."""
     beginning = fold(notice[:_BEGINNING])
+    if holds(beginning, _FOR_GOOD):
+        return False
     return holds(beginning, DELAYED) or (
         re.search(r"\bdelay|warning: (could not send|message)|verzogert|retarde|retraso|ritardo", subject) is not None
         and not re.search(r"\bfail", subject)

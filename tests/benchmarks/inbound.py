@@ -12,7 +12,7 @@ from typing import Any
 
 from .servers import Place, place
 
-REPORTS = 2_000  # per round, at scale 1
+REPORTS = 20_000  # per round, at scale 1
 TUNED = {"shared_buffers": "512MB", "max_wal_size": "4GB"}
 
 

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from django.utils import timezone
 
 from deliveries import messages, reported
-from deliveries.models import DeliveryLog
+from deliveries.matching import digest_of
+from deliveries.models import AnalysisRun, DeliveryLog, Lease, LogStatus
 from deliveries.reported import Incoming, Result
+from profiles.models import ConsentEvent
 from profiles.tokens import seal_return_path
 from quarantine.inbound import reports
+from quarantine.models import QuarantinedAddress, QuarantineEvent, Report, Status
+from tests.factories import DeliveryFactory
 
 UNKNOWN = "5.1.1", "550 5.1.1 <{address}>: Recipient address rejected: User unknown"
 FULL = "5.2.2", "552 5.2.2 <{address}>: Mailbox full"
@@ -107,6 +111,35 @@ def come(*raws: bytes) -> list[Result]:
     """Have reports come in together."""
     found: Sequence[Incoming] = [Incoming(reports.understand(raw), raw) for raw in raws]
     return reported.receive(found, at=timezone.now())
+
+
+def sent_rows(*addresses: str) -> dict[str, DeliveryLog]:
+    """Return the log rows of a delivery that was sent to some people, by address: written, and not really sent."""
+    delivery = DeliveryFactory.create(label="Spring", contents=False)
+    run = AnalysisRun.objects.create(delivery=delivery, number=1, state="done", delivery_version=1, at=timezone.now())
+    Lease.objects.create(run=run, after_profile=0, upto_profile=3, size=len(addresses), sent=len(addresses))
+    type(delivery).objects.update(current_run=run)
+    for number, address in enumerate(addresses, 1):
+        DeliveryLog.objects.create(
+            run=run, delivery=delivery, profile_id=number, status=LogStatus.SENT, address=address,
+            digest=digest_of(address),
+        )  # fmt: skip
+    return {row.address: row for row in DeliveryLog.objects.filter(delivery=delivery)}
+
+
+def left_out() -> dict[str, int]:
+    """Return address → cause of those that are left out."""
+    found = QuarantinedAddress.objects.filter(status=Status.QUARANTINED)
+    return {str(row.value): row.cause or 0 for row in found}
+
+
+def history() -> tuple[int, ...]:
+    """Return what must stay the same when nothing follows."""
+    return (
+        QuarantineEvent.objects.count(), ConsentEvent.objects.count(), Report.objects.count(),
+        *AnalysisRun.objects.values_list("bounces", "complaints").get(),
+        *DeliveryLog.objects.order_by("pk").values_list("reported", flat=True),
+    )  # fmt: skip
 
 
 def _returned(addresses: Sequence[str], proof: Proof) -> str:

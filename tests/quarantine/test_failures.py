@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from quarantine.failures import Failure, Fault, Kind, classify
+from quarantine.failures import Failure, Fault, Kind, Rule, classify
 from quarantine.models import Reason
 
 H, S, I = Kind.HARD, Kind.SOFT, Kind.IGNORED  # noqa: E741 (a column of a table)
@@ -157,7 +157,45 @@ PLAIN = [
     (0, "5.1.1 unknown", H, UNKNOWN, ADDRESS),
     (0, "", S, UNDEFINED, ADDRESS),
 ]
-EVERY = [*GMAIL, *MICROSOFT, *YAHOO, *ORANGE_AND_FREE, *POSTFIX, *EXIM, *ICLOUD_GMX_AND_QQ, *PLAIN]
+# Texts that come without a code, in notices for people.
+LANGUAGES = [
+    (0, "Utilisateur inconnu", H, UNKNOWN, ADDRESS),
+    (0, "La boîte aux lettres du destinataire est pleine", S, FULL, ADDRESS),
+    (0, "Der Empfänger ist unbekannt: unbekannter Benutzer", H, UNKNOWN, ADDRESS),
+    (0, "Das Postfach ist voll", S, FULL, ADDRESS),
+    (0, "Usuario desconocido", H, UNKNOWN, ADDRESS),
+    (0, "El buzón está lleno", S, FULL, ADDRESS),
+    (0, "Casella piena", S, FULL, ADDRESS),
+    (0, "Usuário inexistente", H, UNKNOWN, ADDRESS),
+    (0, "Skrzynka odbiorcy jest pełna", S, FULL, ADDRESS),
+    (0, "Пользователь не найден", H, UNKNOWN, ADDRESS),
+    (0, "Почтовый ящик переполнен", S, FULL, ADDRESS),
+    (0, "收件人不存在", H, UNKNOWN, ADDRESS),
+    (0, "收件人邮箱已满", S, FULL, ADDRESS),
+    (0, "域名不存在", H, NO_DOMAIN, ADDRESS),
+    (0, "ユーザーが見つかりません", H, UNKNOWN, ADDRESS),
+    (0, "メールボックスの容量を超えました", S, FULL, ADDRESS),
+    (0, "존재하지 않는 사용자입니다", H, UNKNOWN, ADDRESS),
+    (0, "Votre message est trop volumineux", I, REFUSED, SENDER),
+    (0, "垃圾邮件", I, REFUSED, SENDER),
+]  # fmt: skip
+# What the words say counts more than the codes beside them.
+WORDS = [
+    (550, "5.1.1 mailbox full", S, FULL, ADDRESS),
+    (550, "5.7.1 No such user", H, UNKNOWN, ADDRESS),
+    (554, "5.0.0 user unknown", H, UNKNOWN, ADDRESS),
+    (550, "5.1.1 Message blocked as spam", I, REFUSED, DOMAIN),
+    (554, "5.7.1 <a@b.example>: Recipient address rejected: Access denied", I, REFUSED, SENDER),
+    (550, "5.1.1 <spam@blocked.example>: Recipient address rejected: User unknown", H, UNKNOWN, ADDRESS),
+    (550, "host spamfilter.example said: 550 5.1.1 no such user", H, UNKNOWN, ADDRESS),
+    (0, "Host or domain name not found. Name service error for name=b.example type=MX: Host not found, try again",
+     S, AWAY, ADDRESS),
+    (0, "Host or domain name not found. Name service error for name=b.example type=A: Host not found",
+     H, NO_DOMAIN, ADDRESS),
+    (550, "5.1.1 The email account 550-5.1.1 that you tried to reach does not exist", H, UNKNOWN, ADDRESS),
+    (0, "all hosts have been failing for a long time (retry timeout exceeded)", S, AWAY, ADDRESS),
+]  # fmt: skip
+EVERY = [*LANGUAGES, *WORDS, *GMAIL, *MICROSOFT, *YAHOO, *ORANGE_AND_FREE, *POSTFIX, *EXIM, *ICLOUD_GMX_AND_QQ, *PLAIN]
 
 
 @pytest.mark.parametrize(("code", "text", "kind", "reason", "fault"), EVERY)
@@ -182,3 +220,26 @@ def test_an_endless_answer_is_looked_at_in_no_time() -> None:
         classify(550, text)
         classify(450, text)
     assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "fits"),
+    [
+        (("no such user",), "No  Such\r\nUser here", True),
+        (("no", "user"), "no such user", True),
+        (("user", "no"), "no such user", False),
+        (("550 5.1.1", "user"), "5.1.1 no such user", True),
+        (("a.c",), "abc", False),
+        ((), "anything", False),
+    ],
+)
+def test_an_own_rule_fits_what_holds_its_words_in_their_order(words: tuple[str, ...], text: str, fits: bool) -> None:
+    own = Failure(S, FULL, ADDRESS)
+    assert (classify(550, text, [Rule(words, own)]) == own) is fits
+
+
+def test_own_rules_come_before_the_table_and_in_their_order() -> None:
+    ours = Failure(I, REFUSED, SENDER)
+    rules = [Rule(("unknown",), ours), Rule(("user unknown",), Failure(H, CLOSED, ADDRESS))]
+    assert classify(550, "5.1.1 user unknown", rules) == ours
+    assert classify(550, "5.1.1 no such user", rules) == Failure(H, UNKNOWN, ADDRESS)
