@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from datetime import timedelta
+from statistics import median
 from typing import Any
 
 import django
@@ -53,7 +54,10 @@ def measure(rows: int, lines: int, repeat: int) -> dict[str, Any]:
     speed = import_speed(lines)
     fill(rows)
     client = visitor()
-    pages = ask_for(client, addresses(client, rows), table=TABLE, repeat=repeat)
+    asked = addresses(client, rows)
+    pages = ask_for(client, asked, table=TABLE, repeat=repeat)
+    times = range(max(repeat, 3))
+    database = {name: median(in_database(client, address) for _n in times) for name, address in asked.items()}
     start = time.perf_counter()
     figures.count(timezone.now())
     counted = time.perf_counter() - start
@@ -63,9 +67,27 @@ def measure(rows: int, lines: int, repeat: int) -> dict[str, Any]:
         assert client.get(address).status_code == 200
         pages[name] = 1_000 * (time.perf_counter() - start)
     return {
-        "name": "addresses", "rows": rows, "repeat": repeat, "pages_ms": pages, "counted_in_background_s": counted,
+        "name": "addresses", "rows": rows, "repeat": repeat, "pages_ms": pages,
+        "of_which_database_ms": database, "counted_in_background_s": counted,
         "imported_lines": lines, "imported_lines_per_s": speed,
     }  # fmt: skip
+
+
+def in_database(client: Client, address: str) -> float:
+    """Return how many milliseconds of a page its queries take."""
+    spent = 0.0
+
+    def timed(execute: Any, *arguments: Any) -> Any:
+        nonlocal spent
+        start = time.perf_counter()
+        try:
+            return execute(*arguments)
+        finally:
+            spent += 1_000 * (time.perf_counter() - start)
+
+    with connection.execute_wrapper(timed):
+        client.get(address)
+    return spent
 
 
 def import_speed(lines: int) -> float:
