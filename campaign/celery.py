@@ -27,6 +27,13 @@ def _end_senders_with_the_worker(**_: Any) -> None:
     stopping.when(lambda: bool(_shutting_down.value))
 
 
+@worker_init.connect
+def _let_people_go_first(**_: Any) -> None:
+    from django.conf import settings
+
+    os.nice(settings.WORKER_NICE)
+
+
 @worker_shutting_down.connect
 def _finish_the_message_in_hand(**_: Any) -> None:
     _shutting_down.value = 1

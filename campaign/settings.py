@@ -200,6 +200,9 @@ PAUSE_COMPLAINT_PERCENT = env.float("PAUSE_COMPLAINT_PERCENT", default=0.3)
 PAUSE_COMPLAINTS_AFTER = env.int("PAUSE_COMPLAINTS_AFTER", default=1_000)
 PAUSE_REFUSALS = env.int("PAUSE_REFUSALS", default=10)
 LOG_DAYS = env.int("LOG_DAYS", default=0)  # what became of each message of a delivery is kept this long; 0: for good
+# Where workers and the web server share a machine, whoever presses a button goes before the mail that is being sent:
+# the niceness that workers add to theirs (0 to 19).
+WORKER_NICE = env.int("WORKER_NICE", default=10)
 TASK_BUDGET = timedelta(seconds=env.int("TASK_BUDGET_SECONDS", default=60))  # a task rings again after this long
 IMPORT_BATCH = env.int("IMPORT_BATCH", default=2_000)  # lines per transaction of an import, at most 5,000
 IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", default=500_000_000)

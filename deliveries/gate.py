@@ -9,6 +9,7 @@ same locks exclusively. So either the suppression commits first, and the claim s
 and the message was already leaving.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +21,7 @@ from profiles.models import Act, Address, ConsentEvent, OutboxMessage, Subscript
 from profiles.sql import lock_digests
 
 from . import sql
-from .exclusions import Judging, blocked_reason, quarantine_reason, verdict
+from .exclusions import Judging, Verdict, blocked_reason, quarantine_reason, verdict
 from .messages import Envelope
 from .models import AnalysisRun, Delivery, DeliveryLog, MessageClass, Reason, Target
 from .transports import Outcome, Transport
@@ -62,14 +63,24 @@ def judge_row(
     sql.lock_for_hand_off(delivery.pk, row.profile_id)
     lock_digests([digest], shared=True)
     message_class = MessageClass(delivery.message_class)
-    found = verdict(row.profile_id, channel, at=at, message_class=message_class, digest=digest, by=by)
+    return refusal(
+        verdict(row.profile_id, channel, at=at, message_class=message_class, digest=digest, by=by),
+        quarantined=lambda: quarantine_reason(channel, digest, at=at),
+        left=lambda: _has_left(row.profile_id, delivery, run, at=at),
+    )
+
+
+def refusal(found: Verdict | None, *, quarantined: Callable[[], Reason], left: Callable[[], bool]) -> Reason:
+    """Say why a message may not leave, or NONE.
+
+    `found` is what the exclusions say of its person at its address, `quarantined` why nobody is written to there, and
+    `left` whether the person has left the delivery's service.
+    """
     if found is None:
         return Reason.PROFILE_GONE
     if found.reason == Reason.ADDRESS_MISSING:
-        return quarantine_reason(channel, digest, at=at) or Reason.ADDRESS_CHANGED
-    if found.reason:
-        return found.reason
-    return Reason.UNSUBSCRIBED if _has_left(row.profile_id, delivery, run, at=at) else Reason.NONE
+        return quarantined() or Reason.ADDRESS_CHANGED
+    return found.reason or (Reason.UNSUBSCRIBED if left() else Reason.NONE)
 
 
 def judge_confirmation(message: OutboxMessage, *, at: datetime) -> Reason:

@@ -13,16 +13,10 @@ a pipeline of bound parameters, and the planner is asked once. It needs a connec
 connections on after each transaction would lose what is prepared.
 """
 
-import itertools
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Sequence
+from datetime import datetime
 
 from django.conf import settings
-from django.db import connection
-from django.db.models import QuerySet
-from psycopg.errors import error_from_result
-from psycopg.pq import Escaping, ExecStatus
 
 from profiles.channels import Channel
 from profiles.digests import lock_number
@@ -33,13 +27,11 @@ from ..exclusions import Judging, something_applies, with_address, with_quaranti
 from ..gate import staying
 from ..models import AnalysisRun, Delivery, DeliveryLog, Lease, LogStatus, MessageClass, State
 from ..sql import DELIVERY_LOCKS
+from .refusals import PreparedRefusals
 from .results import Answer, Result
+from .statements import AT, DIGEST, PROFILE, Statements, array, ids, instant, numbers, octets, of_a_row, texts
 
 S = LogStatus
-# Constants of the compiled check that stand for the values of a row.
-_PROFILE, _DIGEST = -8_310_457_102_335_911, b"\x00digest of a row"
-_AT = datetime(1, 2, 3, 4, 5, 6, 789, tzinfo=UTC)
-_NAMES = itertools.count(1)
 
 # The order of locks is everybody's: lease, delivery, profiles by id, digests sorted. A CASE keeps it.
 _LOCK = """
@@ -116,61 +108,52 @@ class PreparedClaims:
 
     def __init__(self, delivery: Delivery, run: AnalysisRun, judging: Judging) -> None:
         self.delivery, self.run = delivery, run
-        self._prepared_on: Any = None
-        self._name = ""
         self.judge_by(judging)
 
     def judge_by(self, judging: Judging) -> None:
         """Take what is configured (blocked domains...) as it is now."""
         if getattr(self, "_judging", None) != judging:
-            self._judging, self._prepared_on = judging, None
+            self._judging = judging
+            self._prepared = Statements(self._sources)
+            self._refusals = PreparedRefusals(self.delivery, self.run, judging)
 
     def ask(self, lease: Lease, rows: Sequence[DeliveryLog], results: Sequence[Result], *, at: datetime) -> Answer:
-        """Write results and claim rows, in one transaction. Raises DatabaseError, and has then done nothing."""
-        if self._prepared_on is None or self._prepared_on is not connection.connection:
-            self._prepare()
-        claimed, erroneous, recorded, state, owned = self._execute(self._statements(lease, rows, results, at))
-        answer = Answer(_ids(claimed), _ids(recorded), _ids(erroneous), state == State.SENDING.encode(), owned == b"t")
-        if answer.sending and answer.owned:
-            answer.doubtful = [row for row in rows if row.pk not in answer.claimed]
+        """Write results and claim rows, in one transaction; mark those that may not leave in another.
+
+        Raises DatabaseError: the first has then done nothing, or the second.
+        """
+        claimed, erroneous, recorded, state, owned = self._prepared.run(self._calls(lease, rows, results, at))
+        answer = Answer(ids(claimed), ids(recorded), ids(erroneous), state == State.SENDING.encode(), owned == b"t")
+        refused = [row for row in rows if row.pk not in answer.claimed]
+        if refused and answer.sending and answer.owned:
+            answer.doubtful = self._refusals.leave_out(lease, refused, at=at)
         return answer
 
-    def _execute(self, text: str) -> list[bytes | None]:
-        """Run the statements as one transaction (PostgreSQL makes one of a query text), and return the last one's line.
-
-        By libpq itself: a cursor would describe columns and convert values, for half the time of a claim.
-        """
-        with connection.wrap_database_errors:
-            result = connection.connection.pgconn.exec_(text.encode())
-            if result.status != ExecStatus.TUPLES_OK:
-                raise error_from_result(result, "utf-8")
-        return [result.get_value(0, column) for column in range(result.nfields)]
-
-    def _statements(self, lease: Lease, rows: Sequence[DeliveryLog], results: Sequence[Result], at: datetime) -> str:
+    def _calls(
+        self, lease: Lease, rows: Sequence[DeliveryLog], results: Sequence[Result], at: datetime
+    ) -> dict[str, str]:
+        """Return the arguments of both statements, in their order."""
         people = sorted({row.profile_id for row in rows})
         digests = sorted({lock_number(bytes(row.digest or b"")) for row in rows})
-        lock = f"{lease.pk}, {self.delivery.pk}, {_numbers(people)}, {_numbers(digests)}"
-        until = at + settings.LEASE_TIME
         mark = ", ".join((
-            _numbers(row.pk for row in rows),
-            _numbers(row.profile_id for row in rows),
-            _array(f'"\\\\x{bytes(row.digest or b"").hex()}"' for row in rows),
-            _numbers(row.status for row in rows),
-            _numbers(result.row.pk for result in results),
-            _numbers(result.row.attempts for result in results),
-            _numbers(int(result.status) for result in results),
-            _texts([result.answer for result in results]),
-            _array(f'"{result.at.isoformat()}"' for result in results),
-            _array(f'"{result.not_before.isoformat()}"' if result.not_before else "NULL" for result in results),
-            _numbers(-1 if result.took is None else round(1_000 * result.took.total_seconds()) for result in results),
-            _array("t" if result.hard else "f" for result in results),
-            f"'{at.isoformat()}', '{until.isoformat()}', {lease.pk}, '{lease.owner}'",
+            numbers(row.pk for row in rows),
+            numbers(row.profile_id for row in rows),
+            octets(bytes(row.digest or b"") for row in rows),
+            numbers(row.status for row in rows),
+            numbers(result.row.pk for result in results),
+            numbers(result.row.attempts for result in results),
+            numbers(int(result.status) for result in results),
+            texts([result.answer for result in results]),
+            array(f'"{result.at.isoformat()}"' for result in results),
+            array(f'"{result.not_before.isoformat()}"' if result.not_before else "NULL" for result in results),
+            numbers(-1 if result.took is None else round(1_000 * result.took.total_seconds()) for result in results),
+            array("t" if result.hard else "f" for result in results),
+            f"{instant(at)}, {instant(at + settings.LEASE_TIME)}, {lease.pk}, '{lease.owner}'",
         ))  # fmt: skip
-        return f"EXECUTE {self._name}_lock({lock}); EXECUTE {self._name}_mark({mark})"
+        return {"lock": f"{lease.pk}, {self.delivery.pk}, {numbers(people)}, {numbers(digests)}", "mark": mark}
 
-    def _prepare(self) -> None:
-        connection.ensure_connection()
-        self._name = f"claim_{next(_NAMES)}"
+    def _sources(self) -> dict[str, tuple[str, str]]:
+        """Return the types of the arguments of each statement, and its text."""
         tables = {"log": DeliveryLog, "lease": Lease, "profile": Profile, "quarantine": QuarantinedAddress,
                   "delivery_table": Delivery}  # fmt: skip
         names = {name: model._meta.db_table for name, model in tables.items()}
@@ -180,55 +163,19 @@ class PreparedClaims:
             sending=f"'{State.SENDING}'", erroneous=int(Status.ERRONEOUS),
             **{status.counter: int(status) for status in S}, **names,
         )  # fmt: skip
-        with connection.cursor() as cursor:
-            # Whatever the values, the plan is by keys; making it takes longer than all the rest.
-            cursor.execute("SET plan_cache_mode = force_generic_plan")
-            # With one snapshot for the whole transaction, the check would not see what the locks waited for.
-            cursor.execute("SET default_transaction_isolation = 'read committed'")
-            cursor.execute(f"PREPARE {self._name}_lock({_LOCK_TYPES}) AS {lock}")
-            cursor.execute(f"PREPARE {self._name}_mark({_MARK_TYPES}) AS {mark}")
-        self._prepared_on = connection.connection
+        return {"lock": (_LOCK_TYPES, lock), "mark": (_MARK_TYPES, mark)}
 
     def _check(self) -> str:
         """Return a query that finds the person of the row `r` if no exclusion concerns them at its address."""
         channel = Channel(self.delivery.channel)
-        people = with_quarantine(with_address(Profile.objects.filter(pk=_PROFILE), channel, _DIGEST), channel, _AT)
+        people = with_quarantine(with_address(Profile.objects.filter(pk=PROFILE), channel, DIGEST), channel, AT)
         barred = something_applies(self._judging, MessageClass(self.delivery.message_class))
-        return _with_values_of_a_row(people.annotate(barred=barred).filter(barred=False).values("pk"))
+        return of_a_row(people.annotate(barred=barred).filter(barred=False).values("pk"), at="$13")
 
     def _stays(self) -> str:
         """Return the condition that the person of the row `r` has not left the delivery's service."""
-        found = staying(_PROFILE, self.delivery, self.run, at=_AT)
+        found = staying(PROFILE, self.delivery, self.run, at=AT)
         if found is None:
             return "true"
         query, wanted = found
-        return f"{'' if wanted else 'NOT '}EXISTS ({_with_values_of_a_row(query.values('pk'))})"
-
-
-def _with_values_of_a_row(query: QuerySet[Any, Any]) -> str:
-    """Return a query with its constants written out, and the values of the row `r` where they stand for them."""
-    compose: Any = connection.ops.compose_sql  # type: ignore[attr-defined]  # of PostgreSQL
-    written = compose(*query.query.sql_with_params())
-    for constant, name in ((_PROFILE, "r.profile"), (_DIGEST, "r.digest"), (_AT, "$13")):
-        written = written.replace(compose("%s", [constant]), name)
-    return str(written)
-
-
-def _ids(array: bytes | None) -> set[int]:
-    """Return the numbers of an array as PostgreSQL writes it: {1,2,3}."""
-    return set(map(int, array[1:-1].split(b","))) if array else set()
-
-
-def _array(values: Iterable[str]) -> str:
-    return "'{" + ",".join(values) + "}'"
-
-
-def _numbers(values: Iterable[int]) -> str:
-    return "'{" + ",".join([str(int(value)) for value in values]) + "}'"
-
-
-def _texts(values: Sequence[str]) -> str:
-    """Return an array of texts that come from strangers: each is quoted by libpq."""
-    escape = Escaping(connection.connection.pgconn).escape_literal
-    quoted = (escape(value.replace("\x00", "").encode()).decode() for value in values)
-    return f"ARRAY[{','.join(quoted)}]::text[]"
+        return f"{'' if wanted else 'NOT '}EXISTS ({of_a_row(query.values('pk'), at='$13')})"

@@ -1,6 +1,7 @@
 """The measured parts of `sending`, each in a process of its own: `python -m tests.benchmarks.sending_parts NAME N`."""
 
 import json
+import os
 import smtplib
 import sys
 import time
@@ -195,7 +196,8 @@ def bulk_update(_number: int) -> dict[str, Any]:
 
 
 def send(connections: int) -> dict[str, Any]:
-    """Send what is to be sent, as it stands."""
+    """Send what is to be sent, as it stands, and as a worker does: people go first."""
+    os.nice(settings.WORKER_NICE)
     delivery = Delivery.objects.get()
     while sending.work(delivery.pk, connections=connections):
         pass
