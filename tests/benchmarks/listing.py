@@ -43,7 +43,7 @@ FILL = f"""
                 WHEN n % 101 < 100 THEN 5 ELSE 3 END,
            CASE WHEN n % 103 < 60 THEN 1 WHEN n % 103 < 80 THEN 5 WHEN n % 103 < 90 THEN 4 WHEN n % 103 < 99 THEN 2
                 WHEN n % 103 < 102 THEN 3 ELSE 20 END,
-           0, now() - interval '1 day' * (%s * (%s - n) / %s::float + random()), '550 5.1.1 no such user', '', now()
+           0, now() - interval '1 day' * (%s::float * (%s - n) / %s + random()), '550 5.1.1 no such user', '', now()
     FROM (SELECT n, 'person.' || n AS local,
                  CASE WHEN n %% 10 < 4 THEN 'mail.example' ELSE 'd' || n %% 1009 || '.example' END AS domain
           FROM generate_series(1, %s) n) v
