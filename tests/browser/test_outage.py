@@ -114,6 +114,7 @@ def test_no_page_of_addresses_left_out_has_a_barrier(page: Any, live_server: Any
     ProfileFactory(email="person1@down.example")
     entry = QuarantinedAddress.objects.get(value="person1@down.example")
     logged_in(page, live_server, language)
+    page.set_default_timeout(30_000)  # many pages, each looked at three times, on machines that may be busy
     names = ("changelist", "add")
     pages = [reverse(f"admin:quarantine_quarantinedaddress_{name}") for name in names]
     pages += [reverse(f"admin:quarantine_{name}", args=[entry.pk]) for name in ("release", "date", "allow")]
