@@ -131,7 +131,7 @@ def take_back(teller: Teller, delivery: Delivery, run: AnalysisRun) -> None:
             raise DemoFailed(f"Only {received} of {wanted} messages came back. This is a fault of the demonstration.")
         time.sleep(POLL)
     left_out = QuarantinedAddress.objects.blocking(timezone.now()).filter(quarantined_at__gte=run.at)
-    causes = Counter(Cause(cause) for cause in left_out.values_list("cause", flat=True))
+    causes = Counter(Cause(cause) for cause in left_out.values_list("cause", flat=True) if cause)
     teller.console.table(
         [
             ("Messages that came back, answers and complaints", received),

@@ -21,7 +21,7 @@ from deliveries import reported
 from profiles.admin_base import BaseAdmin
 from profiles.consent import Evidence
 from quarantine import report_words
-from quarantine.admin.entries import holders
+from quarantine.admin.people import holders
 from quarantine.models import Report, ReportState, Triage
 
 from .raw_text import shown as shown_raw

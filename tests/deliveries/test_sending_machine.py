@@ -372,7 +372,7 @@ def test_sending_keeps_its_promises_whatever_happens(machine: type[Machine]) -> 
     drawn = int(os.environ.get("MACHINE_SEED") or SystemRandom().randrange(2**32))
     wanted = int(os.environ.get("MACHINE_STEPS") or 0)
     began, rounds = time.process_time(), 0
-    while rounds < MOST_ROUNDS and machine.missing() or machine.done["steps"] < wanted:
+    while (rounds < MOST_ROUNDS and machine.missing()) or machine.done["steps"] < wanted:
         run(machine, drawn + rounds, examples=EXAMPLES, steps=STEPS)
         rounds += 1
         told = f"{rounds}: {machine.done['steps']} steps, {time.process_time() - began:.0f} s"
