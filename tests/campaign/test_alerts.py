@@ -99,7 +99,7 @@ def test_alerts_take_the_same_queries_whatever_there_is(client: Client, django_a
         sending.start(delivery, at=timezone.now() - timedelta(hours=1))
         AnalysisRun.objects.update(complaints=9)
         MailDomain.objects.create(domain=f"{number}.example", deferrals=90, answered_at=timezone.now())
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(13):
         found = alerts(client)
     assert len(found) == 6 + 5
 
