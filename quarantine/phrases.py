@@ -120,6 +120,7 @@ UNKNOWN = folded("""
     ユーザは存在しません
 """)
 NO_USER = UNKNOWN + folded("""
+    no mailbox with | no account with | no user with | unknown users
     not present | can't accept user | cannot accept user | no mail box available | no mailbox available
     not a local address | badrcptto | validrcptto | name is not found | missing home directory | are unknown
     is not known | unknown local-part | account unavailable | user unavailable | recipient unavailable

@@ -109,6 +109,7 @@ LABELS = PLAIN + folded("""
     utente | odbiorca | adresat | adresata | ontvanger | mottagare | prijemce | получатель | адресат | адрес
     адресату
     收件人 | 收件人地址 | 收信人 | 宛先 | 受信者 | あて先 | 수신자 | 받는 사람 | 받는사람
+    til | till | an | a | para | pour | per | do | dla | pro | voor | naar | uzytkownika | indirizzo | adresse
 """)
 _PUNCTUATION = " \t:：=>\"'<(["
 

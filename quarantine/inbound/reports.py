@@ -235,7 +235,8 @@ class _Reading:
         is_about_failure, opens = envelope.is_about_failure, texts.opens(self.notice)
         if envelope.is_daemon:
             says_it = is_about_failure and (envelope.is_mailer or envelope.is_null or bool(self.copy))
-            return says_it or opens or self._complains()
+            names = envelope.is_mailer and envelope.is_null and bool(self._entries())
+            return says_it or opens or names or self._complains()
         if envelope.is_called_daemon or (envelope.is_null and is_about_failure):
             if is_about_failure and opens and envelope.is_null:
                 return True

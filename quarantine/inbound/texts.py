@@ -29,6 +29,7 @@ _NOT_A_NAME = re.compile(r"[:@=]|\bto\b|\d{3}")
 _BAR = re.compile(r"[-=_*]{4,}")
 _NAME = re.compile(r"[ \t]{1,40}<?([A-Za-z0-9][\w.+-]{1,63})>?(?:[ \t]{1,20}\([^()]{0,100}\))?")
 _ORIGINAL = re.compile(r"original[ -](?:address|recipient)[ ]?[:=]? ?[<\"']*$")
+_ACTUAL = re.compile(r"actual[ -](?:address|recipient)[ ]?[:=]? ?[<\"']*$")
 _GENERATED = re.compile(r"(?:generated|expanded) (?:from|by):? ?<?([^\s<>()]{1,64}@[^\s<>()]{1,255})")
 
 
@@ -135,6 +136,10 @@ def _entries(lines: list[str]) -> list[Entry]:
         if generated and (origin := addresses.tidy(generated[1])):
             address, rank = origin, min(rank, 1)
         folded = fold(before)
+        if rank > _SURE and before.rstrip().endswith(":") and begins_list(folded.rpartition(". ")[2]):
+            rank = 1
+        if found and number - found[-1].line <= 2 and _ACTUAL.search(folded):
+            continue  # where it was passed on to: not whom we wrote to
         if found and number - found[-1].line <= 2 and _ORIGINAL.search(folded):
             found[-1].address = address  # what we wrote to, before it was rewritten
             continue
