@@ -138,7 +138,7 @@ NO_USER = UNKNOWN + folded("""
     unknown user name | unknown recip | unknown destination address | unknown e-mail | unknown email | user not exist
     mailbox not exist | recipient not exist | account not exist | address not exist
     mailbox name not allowed | isn't a valid | not listed in | not in my user | not in address book
-    not in the address book | not an active address | not an active
+    not in the address book | did not exactly match | did not match any | not an active address | not an active
     unable to find user | unable to find the user | cannot find user | can't find user | couldn't be found
     could not be found | wasn't found | was not found | could not find the user | couldn't find any mailbox
     recipient name is not recognized | name is not recognized | e-mail account does not exist

@@ -11,7 +11,7 @@ from ..phrases import fold, folded, holds
 # What only a mail system writes, at the beginning of what it writes.
 OPENINGS = folded("""
     returned because it encountered an error | delivery of email to this address | delivery of mail to this address
-    has been postponed | message from interscan | you sent mail to
+    has been postponed | message from interscan | your message was addressed | you sent mail to
     this is the mail system at host | this is the postfix program at host | this is the qmail | qmail-send program
     mail system at host | this is the mailer-daemon | this is the james mail server | this is the mail delivery agent
     this is the dragonfly mail agent | this is the machine generated message | this is the deliver program at
