@@ -123,6 +123,7 @@ NO_USER = UNKNOWN + folded("""
     no mailbox with | no account with | no user with | unknown users
     not present | can't accept user | cannot accept user | no mail box available | no mailbox available
     not a local address | badrcptto | validrcptto | name is not found | missing home directory | are unknown
+    requested action not taken: mailbox unavailable
     is not known | unknown local-part | account unavailable | user unavailable | recipient unavailable
     address unavailable
     destinataire invalide | invalid recipient | recipient invalid | recipient is invalid | invalid mailbox

@@ -44,7 +44,7 @@ GMAIL = [
     (555, "5.5.2 Syntax error, cannot decode response.", I, REFUSED, SENDER),
 ]  # fmt: skip
 MICROSOFT = [
-    (550, "5.5.0 Requested action not taken: mailbox unavailable (S2017062302).", S, UNDEFINED, ADDRESS),
+    (550, "5.5.0 Requested action not taken: mailbox unavailable (S2017062302).", H, UNKNOWN, ADDRESS),
     (550, "5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient a@b.example not found by SMTP address lookup",
      H, UNKNOWN, ADDRESS),
     (550, "5.4.1 Recipient address rejected: Access denied. AS(201806281)", H, UNKNOWN, ADDRESS),
@@ -133,7 +133,8 @@ ICLOUD_GMX_AND_QQ = [
     (552, "5.2.2 <a@icloud.example>: user is over quota", S, FULL, ADDRESS),
     (554, "5.7.1 [HM08] Message rejected due to local policy.", I, REFUSED, SENDER),
     (550, "5.7.0 Blocked - see https://support.apple.com/en-us/HT204137 [CS01]", I, REFUSED, DOMAIN),
-    (550, "Requested action not taken: mailbox unavailable", S, UNDEFINED, ADDRESS),
+    (550, "Requested action not taken: mailbox unavailable", H, UNKNOWN, ADDRESS),
+    (450, "Requested action not taken: mailbox unavailable", S, AWAY, ADDRESS),
     (552, "Requested mail action aborted: exceeded storage allocation. Quota exceeded", S, FULL, ADDRESS),
     (554, "Transaction failed. Reject due to policy restrictions. For explanation visit "
      "https://postmaster.gmx.net/en/error-messages?ip=192.0.2.1&c=hi", I, REFUSED, SENDER),
