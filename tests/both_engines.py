@@ -3,8 +3,8 @@
     python -m tests.both_engines [pytest arguments]
 
 PostgreSQL's output is shown as it comes, SQLite's when both are done. Each takes one processor, so that together they
-take half the time. The tests that drive a browser run once then, beside SQLite: they are about screens. Interactive
-options (--pdb, -s) make them run one after the other.
+take half the time. Some tests run once then, beside SQLite: those that drive a browser, for they are about screens, and
+those that ask no database. Interactive options (--pdb, -s) make them run one after the other.
 """
 
 import os
@@ -29,7 +29,9 @@ def main(arguments: Sequence[str]) -> int:
         )  # fmt: skip
         try:
             without_browser = [] if {"-m", "-k"} & set(arguments) else ["-m", "not browser"]
-            code = subprocess.call(_command([*arguments, *without_browser]), env=_environment("postgres"))
+            code = subprocess.call(
+                _command([*arguments, *without_browser]), env=_environment("postgres", SQLITE_BESIDE="1")
+            )
             other = beside.wait()
         finally:
             beside.terminate()
@@ -42,8 +44,8 @@ def _command(arguments: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "pytest", *arguments]
 
 
-def _environment(engine: str) -> dict[str, str]:
-    return {**os.environ, "TEST_ENGINE": engine}
+def _environment(engine: str, **more: str) -> dict[str, str]:
+    return {**os.environ, "TEST_ENGINE": engine, **more}
 
 
 if __name__ == "__main__":

@@ -27,14 +27,27 @@ CHROMIUM_ARGUMENTS = [
 ]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what this run cannot do, with a line that says why; REQUIRE_ALL=1 makes a missing browser a failure."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what this run cannot do, with a line that says why; REQUIRE_ALL=1 makes a missing browser a failure.
+
+    With SQLITE_BESIDE=1 (`tests.both_engines`), tests that ask no database are left to the run on the other engine.
+    """
+    if os.environ.get("SQLITE_BESIDE") == "1":
+        config.hook.pytest_deselected(items=[item for item in items if not _asks_a_database(item)])
+        items[:] = filter(_asks_a_database, items)
     missing = _missing_for_the_browser()
     for item in items:
         if item.get_closest_marker("postgres") and settings.TEST_ENGINE != "postgres":
             item.add_marker(pytest.mark.skip(reason="is about PostgreSQL; this run is on SQLite"))
         if missing and item.get_closest_marker("browser") and os.environ.get("REQUIRE_ALL") != "1":
             item.add_marker(pytest.mark.skip(reason=missing))
+
+
+def _asks_a_database(item: pytest.Item) -> bool:
+    """Say whether a test could go otherwise on another engine: by its marks, fixtures, or processes of its own."""
+    marked = any(item.get_closest_marker(name) for name in ("django_db", "postgres"))
+    needs = {"db", "transactional_db", "live_server", "run_of_its_own"} & set(getattr(item, "fixturenames", ()))
+    return marked or bool(needs)
 
 
 def _missing_for_the_browser() -> str:
