@@ -6,6 +6,7 @@ CACHE_URL, EMAIL_URL, PUBLIC_URL, SECRET_KEY, SUPPRESSION_KEY and ALLOWED_HOSTS;
 start with a value that is only good for a demonstration.
 """
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -204,8 +205,12 @@ ANALYSIS_RANGE = env.int("ANALYSIS_RANGE", default=25_000)  # profile ids per tr
 SMALL_TARGET = env.int("SMALL_TARGET", default=20_000)  # up to so many people, an analysis starts from them
 LEASE_SIZE = env.int("LEASE_SIZE", default=1_000)  # log rows in one lease of the sending engine
 LEASE_TIME = timedelta(seconds=env.int("LEASE_SECONDS", default=120))  # must exceed EMAIL_TIMEOUT
-# Connections of one task to the mail server, each with its own to the database. SQLite has one writer at a time.
-SENDING_CONNECTIONS = env.int("SENDING_CONNECTIONS", default=1 if "sqlite" in DATABASES["default"]["ENGINE"] else 4)
+# Connections of one task to the mail server, each with its own to the database. SQLite has one writer at a time; more
+# than there are processors make those wait who opt out meanwhile, where workers and web server share a machine.
+_processors = min(4, max(2, os.cpu_count() or 2))
+SENDING_CONNECTIONS = env.int(
+    "SENDING_CONNECTIONS", default=1 if "sqlite" in DATABASES["default"]["ENGINE"] else _processors
+)
 # Tasks that may work on one delivery at the same time, each in a worker process of its own.
 SENDING_TASKS = env.int("SENDING_TASKS", default=1)
 # Messages checked and claimed together. 1: each right before it leaves. More is faster, and so many may still reach

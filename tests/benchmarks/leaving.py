@@ -22,7 +22,7 @@ from .servers import ROOT, Place, place
 
 MESSAGES = 50_000  # at scale 1
 PER_SECOND = 50
-CONNECTIONS, WORKERS, THREADS = 4, 2, 4
+CONNECTIONS, WORKERS, THREADS = 2, 2, 4  # connections: what a machine of two processors has by default
 BODY = "List-Unsubscribe=One-Click"
 
 LINKS = """
