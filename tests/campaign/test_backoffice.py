@@ -183,5 +183,5 @@ class TestHome:
     ) -> None:
         for _n in range(5):
             delivery_about(ProfileFactory(), LogStatus.SENT)
-        with django_assert_max_num_queries(10):
+        with django_assert_max_num_queries(11):
             self.home(client)
