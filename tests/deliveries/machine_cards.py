@@ -36,7 +36,7 @@ DECKS = {
     ),
     "moves": (*MOVES, "start_due", *["analyse", "pause", "resume", "stop"] * 2),
     "replies": (*REPLIES, *["250"] * 3),
-    "meanwhile": (*WORKERS * 7, "pause", "stop", *(name for name in PEOPLE if name != "soft_bounces")),
+    "meanwhile": (*WORKERS * 12, "pause", "stop", *(name for name in PEOPLE if name != "soft_bounces")),
     "kills": (*KILLS, *[""] * 10),
 }  # fmt: skip
 # What must have happened at least so often when the suite has run: the rules, then each of their parts.

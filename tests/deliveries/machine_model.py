@@ -63,6 +63,7 @@ class Facts:
     """
 
     since: dict[Fact, Since] = field(default_factory=dict)
+    lately: dict[Fact, Since] = field(default_factory=dict)  # what has ended since the rows were last looked at
     people: set[int] = field(default_factory=set)
     kept: set[tuple[bytes, str]] = field(default_factory=set)  # opt-outs of addresses that nobody has
     analysed: dict[int, Since] = field(default_factory=dict)  # run → when it began
@@ -75,7 +76,8 @@ class Facts:
 
     def end(self, *fact: Any) -> None:
         self.acts += 1
-        self.since.pop(fact, None)
+        if fact in self.since:
+            self.lately[fact] = self.since.pop(fact)
 
     def holds(self, *fact: Any) -> bool:
         return fact in self.since
@@ -84,15 +86,15 @@ class Facts:
         self.acts += 1
         self.analysed[run] = Since(self.acts, timezone.now(), frozenset())
 
-    def forbidding(self, row: DeliveryLog, delivery: Delivery) -> Iterator[tuple[Fact, Since]]:
-        """Yield what forbids to send a row now."""
+    def forbidding(self, row: DeliveryLog, delivery: Delivery, *, lately: bool = False) -> Iterator[tuple[Fact, Since]]:
+        """Yield what forbids to send a row now; with `lately`, or did since the rows were last looked at."""
         digest = bytes(row.digest or b"")
         facts: list[Fact] = [("quarantined", digest), ("gone", row.profile_id), ("moved", row.profile_id, digest)]
         if delivery.message_class == MessageClass.MARKETING:
             facts += [("flag", row.profile_id, None), ("flag", row.profile_id, Channel.EMAIL)]
             facts += [("left", row.profile_id, delivery.service_id)]
         for fact in facts:
-            since = self.since.get(fact)
+            since = self.since.get(fact) or (self.lately.get(fact) if lately else None)
             if since is None:
                 continue
             # Who left before the analysis of a delivery to everybody is written to all the same.
@@ -268,8 +270,11 @@ class Tries:
             if row.status == S.SUPPRESSED:
                 # Who left since the analysis and has come back already is spared by a delivery to everybody.
                 returned = row.reason == Reason.UNSUBSCRIBED and delivery.target == Target.EVERYBODY
-                assert returned or any(self.facts.forbidding(row, delivery)), f"{Reason(row.reason).label}? No."
+                assert returned or any(self.facts.forbidding(row, delivery, lately=True)), (
+                    f"{Reason(row.reason).label}? No."
+                )
             self.status[row.pk] = row.status
+        self.facts.lately.clear()
         self._check_ledger(deliveries, rows)
         return {row.status for row in rows}
 

@@ -231,7 +231,7 @@ class Machine(RuleBasedStateMachine):
 
         return act
 
-    def script(self, dice: Random, delivery: int, *, how_often: float = 0.3) -> Iterator[Script]:
+    def script(self, dice: Random, delivery: int, *, how_often: float = 0.5) -> Iterator[Script]:
         """Yield what happens at each of the next messages, drawn when it comes to that."""
         for _message in range(dice.randint(1, 6)):
             act = None
