@@ -76,6 +76,19 @@ def flaw(pattern: str) -> str:
     return ""
 
 
+def flaw_of_leaving_out(pattern: str) -> str:
+    """Say what is wrong with the words of a rule that counts against addresses, with a remedy; empty when nothing is.
+
+    More is asked of it: too general a rule would leave out people whose mailboxes are well.
+    """
+    if "@" in pattern or "://" in pattern:
+        return _("Answers of every kind quote addresses of people and pages. Put a star in their place.")
+    found = pieces(pattern)
+    if sum(len(piece.split()) for piece in found) < 2 and not _has_status(found):
+        return _("One word is found in answers that say nothing against an address. Write at least two, or a status.")
+    return ""
+
+
 def pieces(pattern: str) -> tuple[str, ...]:
     """Return what an answer must hold, one after the other: lower case, single blanks."""
     found = (" ".join(piece.split()) for piece in pattern.lower().split("*"))

@@ -196,7 +196,10 @@ def _suggest(console: Console, port: int, delivery: Delivery, messages: Sequence
     if page:
         console.lines(f"   Public page: {link('landing:page', page.slug)}")
     console.lines(f"   All mail: {link('admin:caught_mail')}")
-    console.lines(f"4. As admin, undo what the outage of {provider.OUTAGE_DOMAIN} has led to: release those addresses.")
+    console.lines(
+        f"4. As admin, undo what the outage of {provider.OUTAGE_DOMAIN} has led to: release those addresses, and"
+    )
+    console.lines("   only them: the answer holds “does not answer”.")
     console.lines(f"   {link('admin:quarantine_outage_add')}?domain={provider.OUTAGE_DOMAIN}")
 
 

@@ -135,7 +135,7 @@ def take_back(teller: Teller, delivery: Delivery, run: AnalysisRun) -> None:
     teller.console.table(
         [
             ("Messages that came back, answers and complaints", received),
-            ("- Not written to from now on: no such mailbox", causes[Cause.BOUNCE]),
+            ("- Not written to from now on: no such mailbox (also those refused at once)", causes[Cause.BOUNCE]),
             ("- Not written to from now on: complaint", causes[Cause.COMPLAINT]),
             ("- Automatic replies, from which nothing follows", found[provider.Behaviour.AWAY]),
         ]

@@ -1,5 +1,6 @@
 """Own rules for answers: words that an answer holds, and what then follows for the address."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -20,6 +21,7 @@ from quarantine.models import AnswerRule, Effect, Whose
 # A rule that fits well-known answers of more meanings than this says too little.
 MOST_MEANINGS = 2
 SHOWN = 4
+WEIGHTS: Mapping[str, int] = {Effect.HARD.value: 2, Effect.SOFT.value: 1, Effect.IGNORED.value: 0}
 PREFILL = "_prefill"
 
 
@@ -57,7 +59,20 @@ class AnswerRuleForm(forms.ModelForm):
         if found.get("effect") == Effect.HARD and found.get("whose") not in (None, Whose.ADDRESS):
             told = _("Only what is the fault of the address can leave it out. Choose “Nothing”, or whose fault it is.")
             self.add_error("effect", told)
+        if pattern and found.get("whose") == Whose.ADDRESS and (told := self._counts_too_much(pattern, found)):
+            self.add_error("pattern", told)
         return found
+
+    def _counts_too_much(self, pattern: str, found: Mapping[str, Any]) -> str:
+        """Say why a rule would count against addresses that nothing is wrong with; empty when it would not."""
+        weight = WEIGHTS.get(found.get("effect") or "", 0)
+        if not weight:
+            return ""
+        milder = [answer for answer in self.met if WEIGHTS[classify(0, answer).kind.value] < weight]
+        told = _(
+            "It would also count against the address in “%(answer)s”, which says less than that. Write more words."
+        )
+        return told % {"answer": milder[0]} if milder else answer_rules.flaw_of_leaving_out(pattern)
 
 
 @admin.register(AnswerRule)

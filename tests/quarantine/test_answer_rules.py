@@ -112,12 +112,24 @@ def test_a_database_that_does_not_answer_leaves_the_rules_as_they_were(monkeypat
         ("*".join(["word"] * 9), "at most 7 stars"),
         ("user", "well-known answers"),
         ("recipient", "well-known answers"),
+        ("message", "count against the address in"),
+        ("system has detected", "count against the address in"),
+        ("mailbox", "count against the address in"),
+        ("departed", "Write at least two"),
+        ("said *http://", "Put a star in their place"),
+        ("unknown @post.example", "Put a star in their place"),
     ],
 )
 def test_a_rule_that_says_too_little_is_refused_with_a_remedy(pattern: str, told: str) -> None:
     page = of_role("administrator").post(ADD, fields(pattern)).content.decode()
     assert told in page
     assert not AnswerRule.objects.exists()
+
+
+def test_a_rule_by_which_nothing_follows_for_an_address_may_be_one_word() -> None:
+    client = of_role("administrator")
+    assert client.post(ADD, fields("senderscore", effect="ignored")).status_code == 302
+    assert client.post(ADD, fields("4.7.999", effect="soft")).status_code == 302
 
 
 def fields(pattern: str, **more: Any) -> dict[str, Any]:
